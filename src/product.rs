@@ -1,0 +1,17 @@
+//! Products, and nothing but: no I/O, no clock, no framework.
+
+mod cursor;
+mod draft;
+mod model;
+mod query;
+mod representation;
+mod strict;
+
+pub use cursor::Cursor;
+pub use draft::{Draft, Problem, ProblemCode};
+pub use model::{
+    Attributes, InvalidId, InvalidProduct, Price, Product, ProductId, PublishedMembers, Status,
+    parse_timestamp,
+};
+pub use query::{PageQuery, Position, QueryProblem, QueryProblemCode};
+pub use representation::{LastModified, Representation};

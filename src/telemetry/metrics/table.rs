@@ -1,0 +1,207 @@
+//! What is exported, as data: the recorder's help texts and the README's table come from here.
+
+use crate::telemetry::metrics::{Kind, Label, Metric};
+use metrics::Unit;
+
+/// Names, where they are needed more than once.
+pub(super) mod name {
+    pub const CACHE_REQUESTS: &str = "catalog_cache_requests_total";
+    pub const CACHE_ENTRIES: &str = "catalog_cache_entries";
+    pub const CACHE_BYTES: &str = "catalog_cache_bytes";
+    pub const CACHE_CAPACITY: &str = "catalog_cache_capacity_bytes";
+    pub const CACHE_EVICTIONS: &str = "catalog_cache_evictions_total";
+    pub const CACHE_COALESCED: &str = "catalog_cache_coalesced_total";
+    pub const STORE_UP: &str = "catalog_store_up";
+    pub const STORE_BYTES: &str = "catalog_store_bytes";
+    pub const STORE_QUEUE: &str = "catalog_store_queue_length";
+    pub const STORE_ERRORS: &str = "catalog_store_errors_total";
+    pub const UPSTREAM_REQUESTS: &str = "catalog_upstream_requests_total";
+    pub const UPSTREAM_DURATION: &str = "catalog_upstream_request_duration_seconds";
+    pub const UPSTREAM_RETRIES: &str = "catalog_upstream_retries_total";
+    pub const UPSTREAM_SKIPPED: &str = "catalog_upstream_products_skipped_total";
+    pub const WARMUP_PRODUCTS: &str = "catalog_warmup_products_total";
+    pub const WARMUP_PROGRESS: &str = "catalog_warmup_progress_ratio";
+    pub const INDEX_COMPLETE: &str = "catalog_index_complete";
+    pub const HTTP_DURATION: &str = "http_server_request_duration_seconds";
+}
+
+/// How a product read was satisfied.
+pub(super) const OUTCOMES: [&str; 7] = [
+    "hit", "miss", "stale", "negative", "fallback", "error", "bypass",
+];
+
+const OUTCOME: Label = Label {
+    name: "outcome",
+    values: &OUTCOMES,
+};
+const CAUSE: Label = Label {
+    name: "cause",
+    values: &["size", "expired", "purge"],
+};
+const STORE_OPERATION: Label = Label {
+    name: "operation",
+    values: &["open", "read", "write", "flush", "rewrite"],
+};
+const OPERATION: Label = Label {
+    name: "operation",
+    values: &[
+        "get",
+        "list",
+        "create",
+        "replace",
+        "patch",
+        "delete",
+        "availability",
+        "health",
+    ],
+};
+const UPSTREAM_OUTCOME: Label = Label {
+    name: "outcome",
+    values: &[
+        "ok",
+        "not_modified",
+        "not_found",
+        "client_error",
+        "server_error",
+        "timeout",
+        "connect_error",
+        "invalid",
+        "rejected",
+    ],
+};
+const METHOD: Label = Label {
+    name: "method",
+    values: &[
+        "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "other",
+    ],
+};
+/// The routes of the router, and `unmatched`.
+const ROUTE: Label = Label {
+    name: "route",
+    values: &[],
+};
+/// The status codes the service uses.
+const STATUS: Label = Label {
+    name: "status",
+    values: &[],
+};
+
+/// Every metric this service exports, beside the `process_*` family that every process has.
+pub const ALL: &[Metric] = &[
+    counter(
+        name::CACHE_REQUESTS,
+        &[OUTCOME],
+        "Product reads, by how they were satisfied.",
+    ),
+    gauge(
+        name::CACHE_ENTRIES,
+        Unit::Count,
+        "Entries in the serving tier.",
+    ),
+    gauge(
+        name::CACHE_BYTES,
+        Unit::Bytes,
+        "What counts against the cache's cap.",
+    ),
+    gauge(name::CACHE_CAPACITY, Unit::Bytes, "The cache's cap."),
+    counter(
+        name::CACHE_EVICTIONS,
+        &[CAUSE],
+        "Entries that left the serving tier, by cause.",
+    ),
+    counter(
+        name::CACHE_COALESCED,
+        &[],
+        "Readers that joined a load already under way.",
+    ),
+    gauge(
+        name::STORE_UP,
+        Unit::Count,
+        "1 while the persistent tier is in use, else 0.",
+    ),
+    gauge(
+        name::STORE_BYTES,
+        Unit::Bytes,
+        "Size of the persistent tier on disk.",
+    ),
+    gauge(
+        name::STORE_QUEUE,
+        Unit::Count,
+        "Changes the persistent tier has not written yet.",
+    ),
+    counter(
+        name::STORE_ERRORS,
+        &[STORE_OPERATION],
+        "Failed operations of the persistent tier.",
+    ),
+    counter(
+        name::UPSTREAM_REQUESTS,
+        &[OPERATION, UPSTREAM_OUTCOME],
+        "Attempts at the inventory, by operation and outcome.",
+    ),
+    histogram(
+        name::UPSTREAM_DURATION,
+        &[OPERATION],
+        "How long attempts at the inventory took.",
+    ),
+    counter(
+        name::UPSTREAM_RETRIES,
+        &[],
+        "Attempts at the inventory that repeated a failed one.",
+    ),
+    counter(
+        name::UPSTREAM_SKIPPED,
+        &[],
+        "Products of the inventory that were skipped as invalid.",
+    ),
+    counter(
+        name::WARMUP_PRODUCTS,
+        &[],
+        "Products confirmed by listing passes.",
+    ),
+    gauge(
+        name::WARMUP_PROGRESS,
+        Unit::Count,
+        "How far the listing pass is, 0 to 1.",
+    ),
+    gauge(
+        name::INDEX_COMPLETE,
+        Unit::Count,
+        "1 when lists are answered from the local index, else 0.",
+    ),
+    histogram(
+        name::HTTP_DURATION,
+        &[METHOD, ROUTE, STATUS],
+        "How long requests to the public API took, until their answer's head.",
+    ),
+];
+
+const fn counter(name: &'static str, labels: &'static [Label], help: &'static str) -> Metric {
+    Metric {
+        name,
+        kind: Kind::Counter,
+        unit: Unit::Count,
+        labels,
+        help,
+    }
+}
+
+const fn gauge(name: &'static str, unit: Unit, help: &'static str) -> Metric {
+    Metric {
+        name,
+        kind: Kind::Gauge,
+        unit,
+        labels: &[],
+        help,
+    }
+}
+
+const fn histogram(name: &'static str, labels: &'static [Label], help: &'static str) -> Metric {
+    Metric {
+        name,
+        kind: Kind::Histogram,
+        unit: Unit::Seconds,
+        labels,
+        help,
+    }
+}
