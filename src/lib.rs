@@ -4,6 +4,7 @@
 //! [`upstream`]; [`product`] is the language they share, and [`app`] is the only place where they
 //! meet. `docs/ARCHITECTURE.md` draws the two straight lines; `tests/it/house.rs` keeps the borders.
 
+pub mod cache;
 pub mod clock;
 pub mod contract;
 pub mod product;

@@ -1,0 +1,736 @@
+//! A write-through cache with a serving tier in memory and a persistent tier on disk. Generic: it
+//! knows no product and no HTTP; a [`Source`] says where values come from.
+//!
+//! Its promises, tested in `cache/tests.rs` and `tests/model.rs`:
+//!
+//! 1. **Fence**: a load that started before a write, purge or invalidation of its key never overwrites it.
+//! 2. **Cancel-safe**: a client that hangs up cancels no load that others wait on; a loader that
+//!    panics releases its waiters.
+//! 3. **Never older than promised**: no answer is older than window + grace, from memory or store,
+//!    before or after a restart.
+//! 4. **The store is a hint**: losing it costs a warm-up, never correctness; what can not be read is
+//!    skipped and counted.
+//! 5. **Bytes**: what is held is at most the cap after every call; an entry too large is served and
+//!    not kept.
+//!
+//! The persistent tier mirrors the serving tier: an entry that loses its place in memory leaves the
+//! disk too. So a key that is not in memory can only be on disk while the store is being restored,
+//! and only then does a miss look there.
+
+mod absence;
+mod counters;
+mod entry;
+mod fence;
+mod flight;
+mod freshness;
+mod generations;
+mod journal;
+mod memory;
+mod queue;
+mod record;
+mod store;
+mod sync;
+mod tiers;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+pub use counters::{EvictionCause, Outcome, Stats};
+pub use entry::Entry;
+pub use freshness::Trust;
+pub use store::StoreError;
+
+use crate::clock::{Clock, Moment};
+use absence::Absence;
+use counters::Counters;
+use fence::{Fence, Ticket};
+use flight::{Failure, Landing};
+use freshness::Verdict;
+use futures_util::FutureExt;
+use queue::Turns;
+use std::fmt::Debug;
+use std::hash::Hash;
+use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tiers::Tiers;
+use tokio_util::task::TaskTracker;
+use writer::{Shared, Writer};
+
+/// How the cache behaves.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `CACHE_TTL_SECONDS`; zero never expires.
+    pub ttl: Duration,
+    /// `CACHE_GRACE_SECONDS`: how long past the window an entry may still answer while refreshing fails.
+    pub grace: Duration,
+    /// `CACHE_STALE_WHILE_REVALIDATE_SECONDS`: how long past the window readers do not wait for the refresh.
+    pub stale_while_revalidate: Duration,
+    /// `CACHE_NEGATIVE_TTL_SECONDS`: how long "there is no such key" is remembered.
+    pub negative_ttl: Duration,
+    /// `CACHE_FAIL_THROTTLE_MS`: how long after a failed load its key is not tried again.
+    pub fail_throttle: Duration,
+    /// `CACHE_MAX_SIZE_MB` in bytes: all that the cache may hold; zero turns it off.
+    pub max_bytes: u64,
+    /// `CACHE_MAX_ENTRY_KB` in bytes: a heavier value is served and not kept.
+    pub max_entry_bytes: usize,
+    /// `CACHE_DIR`: where the persistent tier lies; `None` runs from memory only.
+    pub dir: Option<PathBuf>,
+    /// What the stored values depend on beside the keys; a store of another lineage is discarded.
+    pub lineage: String,
+}
+
+/// Where values come from, and how they lie on disk.
+pub trait Source: Send + Sync + 'static {
+    /// Identifies a value.
+    type Key: Clone + Debug + Eq + Hash + Ord + Send + Sync + 'static;
+    /// What is cached.
+    type Value: Send + Sync + 'static;
+    /// Why a load failed.
+    type Error: std::error::Error + Send + Sync + 'static;
+    /// In which way a key does not exist.
+    type Gone: Copy + Debug + Send + Sync + 'static;
+    /// Who asked, for tracing: handed through to [`Source::load`].
+    type Cause: Send + 'static;
+
+    /// Asks the source of truth. `known` is the value at hand, for a conditional request.
+    fn load(
+        &self,
+        key: &Self::Key,
+        known: Option<&Self::Value>,
+        cause: Self::Cause,
+    ) -> impl Future<Output = Result<Loaded<Self::Value, Self::Gone>, Self::Error>> + Send;
+
+    /// What key and value hold on the heap, in bytes.
+    fn weight(&self, key: &Self::Key, value: &Self::Value) -> usize;
+
+    /// Whether two values are the same content, so that confirming one needs no write.
+    fn same(&self, held: &Self::Value, listed: &Self::Value) -> bool;
+
+    /// A key's bytes; their order is the order it is best written in.
+    fn encode_key(&self, key: &Self::Key) -> Vec<u8>;
+
+    /// Reads a key; `None` if the bytes are none.
+    fn decode_key(&self, bytes: &[u8]) -> Option<Self::Key>;
+
+    /// A value's bytes.
+    fn encode(&self, value: &Self::Value) -> Vec<u8>;
+
+    /// Reads a value; `None` if the bytes are none.
+    fn decode(&self, bytes: &[u8]) -> Option<Self::Value>;
+
+    /// The key exists as of `as_of`; its value, where it is at hand. Called in the order facts count.
+    fn learned(&self, key: &Self::Key, value: Option<&Self::Value>, as_of: Moment);
+
+    /// The key does not exist (any more).
+    fn vanished(&self, key: &Self::Key);
+
+    /// Visits every key that is known to exist, whether its value is held or not.
+    fn for_each_known(&self, visit: &mut dyn FnMut(&Self::Key, Moment));
+
+    /// What the source itself holds in memory about keys, in bytes: counts against the cap.
+    fn held_bytes(&self) -> usize;
+
+    /// The store has been restored; called once at most, before the store counts as up.
+    fn restored(&self, restored: &Restored);
+}
+
+/// What a load found.
+#[derive(Debug)]
+pub enum Loaded<V, G> {
+    /// A value.
+    Value {
+        /// It.
+        value: V,
+        /// The source vouches for it as of this moment.
+        as_of: Moment,
+    },
+    /// The known value is still current.
+    Unchanged {
+        /// The source vouches for it as of this moment.
+        as_of: Moment,
+    },
+    /// There is no such key.
+    Gone(G),
+}
+
+/// What a write did to its key, as far as the source of truth is concerned.
+#[derive(Debug)]
+pub enum Change<K, V, G> {
+    /// The key has this value now.
+    Put {
+        /// The key; the source may have chosen it.
+        key: K,
+        /// Its value.
+        value: V,
+        /// The source vouches for it as of this moment.
+        as_of: Moment,
+    },
+    /// The key is gone.
+    Gone(K, G),
+    /// The value held is wrong or may be: forget it.
+    Forget(K),
+    /// The value held may be wrong, but is better than nothing while the source is away.
+    Doubt(K),
+    /// Nothing changed.
+    Nothing,
+}
+
+/// What came back from the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restored {
+    /// Rows found.
+    pub rows: u64,
+    /// Whether the last stop was in order; if not, entries are served as stale until confirmed.
+    pub clean: bool,
+    /// The source's own note, where it can be trusted.
+    pub note: Option<Vec<u8>>,
+}
+
+/// Whether the persistent tier is in use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreStatus {
+    /// Not configured.
+    Off,
+    /// Being opened.
+    Opening,
+    /// Open, and being read.
+    Restoring,
+    /// In use.
+    Up,
+    /// In use, but started anew: not everything is on it yet.
+    Rebuilding,
+    /// Not usable at the moment.
+    Down(StoreError),
+}
+
+/// A value, and how it was come by.
+#[derive(Debug)]
+pub struct Served<V> {
+    /// The value.
+    pub entry: Arc<Entry<V>>,
+    /// How the read was satisfied.
+    pub outcome: Outcome,
+    /// What remains of the window; zero when stale, [`Duration::MAX`] if it never ends.
+    pub remaining: Duration,
+}
+
+/// Why a read gave no value.
+#[derive(Debug)]
+pub enum ReadError<G, E> {
+    /// There is no such key. `Negative` where that was known without asking.
+    Gone(G, Outcome),
+    /// The source failed, and nothing held was good enough.
+    Failed(Arc<E>),
+    /// The loader panicked.
+    Crashed,
+}
+
+/// What the cache knows about one key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inspection {
+    /// fresh, stale, overdue, expired, or absent (only remembered as not existing or failing).
+    pub state: &'static str,
+    /// Whether the upstream's word stands: confirmed, unconfirmed, doubted.
+    pub trust: &'static str,
+    /// How old the value is.
+    pub age: Duration,
+    /// What remains of its window.
+    pub remaining: Duration,
+    /// Its weight in the serving tier, in bytes.
+    pub weight_bytes: usize,
+    /// Whether a load of the key is under way.
+    pub loading: bool,
+}
+
+/// A listing under way: draw one before asking for a page, and confirm the page's values with it.
+pub struct Listing<S: Source>(Ticket<S::Key, Landing<S>>);
+
+/// The writer panicked; the key was forgotten.
+#[derive(Debug, thiserror::Error)]
+#[error("the write broke off")]
+pub struct Crashed;
+
+/// The cache. Cheap to clone.
+pub struct Cache<S: Source> {
+    inner: Arc<Inner<S>>,
+}
+
+struct Inner<S: Source> {
+    tiers: Arc<Tiers<S>>,
+    fence: Arc<Fence<S::Key, Landing<S>>>,
+    turns: Turns<S::Key>,
+    store: Arc<Shared>,
+    clock: Clock,
+    tasks: TaskTracker,
+}
+
+// === impl StoreStatus ===
+
+impl StoreStatus {
+    /// Whether writes reach a disk.
+    pub fn is_up(&self) -> bool {
+        matches!(self, Self::Up | Self::Rebuilding | Self::Restoring)
+    }
+
+    /// Whether the store has been read, or will not be.
+    pub fn is_settled(&self) -> bool {
+        !matches!(self, Self::Opening | Self::Restoring)
+    }
+}
+
+// === impl Cache ===
+
+impl<S: Source> Cache<S> {
+    /// A cache over `source`; loads and writes run on `tasks`. Nothing is read from disk before
+    /// [`Cache::open_store`].
+    pub fn new(source: S, config: Config, clock: Clock, tasks: TaskTracker) -> Self {
+        let persistent = config.max_bytes > 0 && config.dir.is_some();
+        let status = if persistent {
+            StoreStatus::Opening
+        } else {
+            StoreStatus::Off
+        };
+        Self {
+            inner: Arc::new(Inner {
+                tiers: Arc::new(Tiers::new(source, config)),
+                fence: Fence::new(),
+                turns: Turns::new(),
+                store: Shared::new(status),
+                clock,
+                tasks,
+            }),
+        }
+    }
+
+    /// Opens the persistent tier on a thread of its own and starts restoring from it.
+    ///
+    /// # Errors
+    /// If no thread can be started. Everything else only shows in [`Cache::store_status`].
+    pub fn open_store(&self) -> std::io::Result<()> {
+        let inner = &self.inner;
+        let (Some(dir), true) = (&inner.tiers.config.dir, inner.tiers.memory.is_some()) else {
+            return Ok(());
+        };
+        let writer = Writer::new(
+            Arc::clone(&inner.tiers),
+            Arc::clone(&inner.fence),
+            Arc::clone(&inner.store),
+            inner.clock,
+            dir.clone(),
+        );
+        let closed = inner.store.running();
+        std::thread::Builder::new()
+            .name("cache-store".to_owned())
+            .spawn(move || {
+                writer.run();
+                drop(closed);
+            })?;
+        Ok(())
+    }
+
+    /// Reads a key: from memory where its window allows, else through one load. Counted.
+    ///
+    /// # Errors
+    /// Every [`ReadError`].
+    pub async fn get(
+        &self,
+        key: &S::Key,
+        cause: S::Cause,
+    ) -> Result<Served<S::Value>, ReadError<S::Gone, S::Error>> {
+        let result = self.look(key, cause).await;
+        self.inner.tiers.counters.read(match &result {
+            Ok(served) => served.outcome,
+            Err(ReadError::Gone(_, outcome)) => *outcome,
+            Err(ReadError::Failed(_) | ReadError::Crashed) => Outcome::Error,
+        });
+        result
+    }
+
+    /// Reads a key like [`Cache::get`], uncounted: for answers that are made of many keys.
+    ///
+    /// # Errors
+    /// Every [`ReadError`].
+    pub async fn look(
+        &self,
+        key: &S::Key,
+        cause: S::Cause,
+    ) -> Result<Served<S::Value>, ReadError<S::Gone, S::Error>> {
+        let now = self.inner.clock.now();
+        let held = self.inner.tiers.get(key);
+        match held {
+            Some(entry) => match entry.judge(&self.inner.tiers.rule, now) {
+                Verdict::Fresh { remaining } => Ok(Served {
+                    entry,
+                    outcome: Outcome::Hit,
+                    remaining,
+                }),
+                verdict => {
+                    self.inner
+                        .read_past_window(key, entry, verdict, cause)
+                        .await
+                }
+            },
+            None => self.inner.read_absent(key, cause).await,
+        }
+    }
+
+    /// Runs a write in a task of its own, one at a time per key, and applies what it did before it
+    /// returns: whoever reads after that reads the new value. A caller that hangs up stops nothing.
+    ///
+    /// `key` is the key the write is about, where it is known beforehand. Returns what the write
+    /// returned and, after [`Change::Put`], the entry, kept or not.
+    ///
+    /// # Errors
+    /// [`Crashed`] if `write` panicked; `key` was forgotten then.
+    pub async fn write<T: Send + 'static>(
+        &self,
+        key: Option<S::Key>,
+        write: impl Future<Output = (Change<S::Key, S::Value, S::Gone>, T)> + Send + 'static,
+    ) -> Result<(Option<Arc<Entry<S::Value>>>, T), Crashed> {
+        let inner = Arc::clone(&self.inner);
+        let written = self.inner.tasks.spawn(async move {
+            let _turn = match &key {
+                Some(key) => Some(inner.turns.take(key).await),
+                None => None,
+            };
+            match AssertUnwindSafe(write).catch_unwind().await {
+                Ok((change, result)) => Ok((inner.apply(change), result)),
+                Err(_) => {
+                    if let Some(key) = key {
+                        inner.apply(Change::Forget(key));
+                    }
+                    Err(Crashed)
+                }
+            }
+        });
+        written.await.unwrap_or(Err(Crashed))
+    }
+
+    /// Begins a listing: values fetched after this may be confirmed with it.
+    pub fn begin_listing(&self) -> Listing<S> {
+        Listing(self.inner.fence.begin())
+    }
+
+    /// Takes in a listed value, unless something newer is known of its key. Never evicts. Returns
+    /// what a reader of the key gets now, kept or not.
+    pub fn confirm(
+        &self,
+        listing: &Listing<S>,
+        key: &S::Key,
+        value: S::Value,
+        as_of: Moment,
+    ) -> Served<S::Value> {
+        let tiers = &self.inner.tiers;
+        let listed = tiers.entry(key, value, as_of, true);
+        self.inner
+            .fence
+            .settle(&listing.0, key, || tiers.confirm(key, &listed));
+        let entry = tiers.peek(key).unwrap_or(listed);
+        let remaining = entry.judge(&tiers.rule, self.inner.clock.now()).remaining();
+        Served {
+            entry,
+            outcome: Outcome::Miss,
+            remaining,
+        }
+    }
+
+    /// What a writer is answered with: the entry it made, fresh as of now.
+    pub fn serve_written(&self, entry: Arc<Entry<S::Value>>) -> Served<S::Value> {
+        let remaining = entry
+            .judge(&self.inner.tiers.rule, self.inner.clock.now())
+            .remaining();
+        Served {
+            entry,
+            outcome: Outcome::Miss,
+            remaining,
+        }
+    }
+
+    /// Removes a key that the source of truth no longer lists, unless something newer is known of it.
+    pub fn remove_unlisted(&self, listing: &Listing<S>, key: &S::Key) -> bool {
+        let tiers = &self.inner.tiers;
+        let removed = self.inner.fence.settle(&listing.0, key, || {
+            tiers.gone(key, None);
+            tiers.counters.evicted(EvictionCause::Expired, 1);
+        });
+        removed.is_some()
+    }
+
+    /// Forgets a key's value in every tier; false if none was held.
+    pub fn purge(&self, key: &S::Key) -> bool {
+        let inner = &self.inner;
+        let now = inner.clock.now();
+        inner.fence.fact(key, || inner.tiers.forget(key, now))
+    }
+
+    /// Stops trusting a key's value; false if none was held.
+    pub fn distrust(&self, key: &S::Key, trust: Trust) -> bool {
+        self.inner
+            .fence
+            .fact(key, || self.inner.tiers.distrust(key, trust))
+    }
+
+    /// Forgets every value in every tier.
+    pub fn purge_all(&self) {
+        let inner = &self.inner;
+        inner.fence.fact_about_all(|| inner.tiers.forget_all());
+    }
+
+    /// The held value of a key, not counted as used.
+    pub fn peek(&self, key: &S::Key) -> Option<Arc<Entry<S::Value>>> {
+        self.inner.tiers.peek(key)
+    }
+
+    /// The keys of all held entries that `select` selects, with their weights.
+    pub fn select(
+        &self,
+        mut select: impl FnMut(&S::Key, &S::Value) -> bool,
+    ) -> Vec<(S::Key, usize)> {
+        let mut selected = Vec::new();
+        if let Some(memory) = &self.inner.tiers.memory {
+            memory.for_each(|key, entry| {
+                if select(key, entry) {
+                    selected.push((key.clone(), entry.weight_bytes()));
+                }
+            });
+        }
+        selected
+    }
+
+    /// What is known about a key; `None` if nothing.
+    pub fn inspect(&self, key: &S::Key) -> Option<Inspection> {
+        let inner = &self.inner;
+        let now = inner.clock.now();
+        let loading = inner.fence.is_loading(key);
+        let Some(entry) = inner.tiers.peek(key) else {
+            let remembered = inner.tiers.absences.get(key, now).is_some();
+            return (remembered || loading).then_some(Inspection {
+                state: "absent",
+                trust: Trust::Confirmed.as_str(),
+                age: Duration::ZERO,
+                remaining: Duration::ZERO,
+                weight_bytes: 0,
+                loading,
+            });
+        };
+        let verdict = entry.judge(&inner.tiers.rule, now);
+        Some(Inspection {
+            state: verdict.as_str(),
+            trust: entry.trusted().as_str(),
+            age: now.since(entry.as_of()),
+            remaining: verdict.remaining(),
+            weight_bytes: entry.weight_bytes(),
+            loading,
+        })
+    }
+
+    /// Entries in the serving tier.
+    pub fn entries(&self) -> usize {
+        self.inner
+            .tiers
+            .memory
+            .as_ref()
+            .map_or(0, |memory| memory.len())
+    }
+
+    /// Whether anything is cached at all.
+    pub fn is_on(&self) -> bool {
+        self.inner.tiers.memory.is_some()
+    }
+
+    /// What the cache holds and has done.
+    pub fn stats(&self) -> Stats {
+        let tiers = &self.inner.tiers;
+        Stats {
+            entries: tiers
+                .memory
+                .as_ref()
+                .map_or(0, |memory| memory.len() as u64),
+            bytes: tiers.bytes(),
+            capacity_bytes: tiers.config.max_bytes,
+            store_up: self.store_status().is_up(),
+            store_queue_length: tiers.journal.len() as u64,
+            ..tiers.counters.snapshot()
+        }
+    }
+
+    /// Replaces the source's note, which is stored beside the values.
+    pub fn note(&self, note: Vec<u8>) {
+        self.inner.tiers.journal.note(note);
+    }
+
+    /// Declares a store that was started anew complete.
+    pub fn rebuilt(&self) {
+        if self.store_status() == StoreStatus::Rebuilding {
+            self.inner.store.set_status(StoreStatus::Up);
+        }
+    }
+
+    /// Whether the persistent tier is in use.
+    pub fn store_status(&self) -> StoreStatus {
+        self.inner.store.status()
+    }
+
+    /// Waits until the store has been read, or will not be.
+    pub async fn restored(&self) {
+        let mut status = self.inner.store.watch();
+        let _ = status.wait_for(StoreStatus::is_settled).await;
+    }
+
+    /// Waits until the writer's backlog is short enough for bulk loading to go on.
+    pub async fn room(&self) {
+        self.inner.tiers.journal.room().await;
+    }
+
+    /// Waits until everything known now is on disk; false if there is no disk.
+    pub async fn flush(&self) -> bool {
+        self.inner.tiers.journal.flush().await.is_ok()
+    }
+
+    /// Writes what is left, marks the store as left in order, and waits for its thread to end.
+    pub async fn close_store(&self) {
+        self.inner.tiers.journal.close();
+        self.inner.store.ended().await;
+    }
+
+    /// The source.
+    pub fn source(&self) -> &S {
+        &self.inner.tiers.source
+    }
+}
+
+impl<S: Source> Clone for Cache<S> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+        }
+    }
+}
+
+// === impl Inner ===
+
+impl<S: Source> Inner<S> {
+    /// Reads a key whose entry is held but no longer fresh.
+    async fn read_past_window(
+        self: &Arc<Self>,
+        key: &S::Key,
+        entry: Arc<Entry<S::Value>>,
+        verdict: Verdict,
+        cause: S::Cause,
+    ) -> Result<Served<S::Value>, ReadError<S::Gone, S::Error>> {
+        let usable = verdict != Verdict::Expired;
+        let throttled = matches!(
+            self.tiers.absences.get(key, self.clock.now()),
+            Some(Absence::Failed(_))
+        );
+        if usable && (throttled || verdict == Verdict::Stale) {
+            if !throttled {
+                self.refresh(key, cause);
+            }
+            return Ok(Served::stale(entry));
+        }
+        match self.read_absent(key, cause).await {
+            // It took long, and the entry may have expired while we waited.
+            Err(ReadError::Failed(_) | ReadError::Crashed)
+                if entry.judge(&self.tiers.rule, self.clock.now()) != Verdict::Expired =>
+            {
+                Ok(Served::stale(entry))
+            }
+            result => result,
+        }
+    }
+
+    /// Reads a key of which nothing usable is held.
+    async fn read_absent(
+        self: &Arc<Self>,
+        key: &S::Key,
+        cause: S::Cause,
+    ) -> Result<Served<S::Value>, ReadError<S::Gone, S::Error>> {
+        match self.tiers.absences.get(key, self.clock.now()) {
+            Some(Absence::Gone(how)) => return Err(ReadError::Gone(how, Outcome::Negative)),
+            Some(Absence::Failed(error)) => return Err(ReadError::Failed(error)),
+            None => {}
+        }
+        let outcome = match self.tiers.memory {
+            Some(_) => Outcome::Miss,
+            None => Outcome::Bypass,
+        };
+        match self.load(key, cause).await {
+            Ok(entry) => match entry.judge(&self.tiers.rule, self.clock.now()) {
+                Verdict::Fresh { remaining } => Ok(Served {
+                    entry,
+                    outcome,
+                    remaining,
+                }),
+                // Written or invalidated again while we waited, or slower than its window is long.
+                Verdict::Stale | Verdict::Overdue | Verdict::Expired => Ok(Served::stale(entry)),
+            },
+            Err(Failure::Gone(how)) => Err(ReadError::Gone(how, outcome)),
+            Err(Failure::Failed(error)) => Err(ReadError::Failed(error)),
+            Err(Failure::Crashed) => Err(ReadError::Crashed),
+        }
+    }
+
+    /// Applies what a write did.
+    fn apply(&self, change: Change<S::Key, S::Value, S::Gone>) -> Option<Arc<Entry<S::Value>>> {
+        let now = self.clock.now();
+        let tiers = &self.tiers;
+        match change {
+            Change::Put { key, value, as_of } => {
+                let entry = tiers.entry(&key, value, as_of, false);
+                self.fence.fact(&key, || tiers.keep(&key, &entry));
+                return Some(entry);
+            }
+            Change::Gone(key, how) => {
+                let until = now + tiers.config.negative_ttl;
+                self.fence
+                    .fact(&key, || tiers.gone(&key, Some((how, until))));
+            }
+            Change::Forget(key) => {
+                self.fence.fact(&key, || tiers.forget(&key, now));
+            }
+            Change::Doubt(key) => {
+                self.fence
+                    .fact(&key, || tiers.distrust(&key, Trust::Doubted));
+            }
+            Change::Nothing => {}
+        }
+        None
+    }
+
+    /// Looks for a key on disk, while the store is still being read. True if it was there.
+    async fn restore_one(&self, ticket: &Ticket<S::Key, Landing<S>>, key: &S::Key) -> bool {
+        if self.store.status() != StoreStatus::Restoring || self.tiers.journal.is_pending(key) {
+            return false;
+        }
+        let Some((disk, clean)) = self.store.disk() else {
+            return false;
+        };
+        let bytes = self.tiers.source.encode_key(key);
+        let found = tokio::task::spawn_blocking(move || disk.get(&bytes)).await;
+        let Ok(Ok(Some((row, value)))) = found else {
+            return false;
+        };
+        let now = self.clock.now();
+        let (as_of, entry) = self.tiers.revive(key, row, Some(&value), now, clean);
+        let restored = self.fence.settle(ticket, key, || {
+            self.tiers.restore(key, as_of, entry);
+        });
+        restored.is_some()
+    }
+}
+
+// === impl Served ===
+
+impl<V> Served<V> {
+    fn stale(entry: Arc<Entry<V>>) -> Self {
+        Self {
+            entry,
+            outcome: Outcome::Stale,
+            remaining: Duration::ZERO,
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! The write fence: decides which of several facts about a key is the newest.
+//!
+//! Every load takes a [`Ticket`] before it asks; every write, purge or invalidation is a *fact*
+//! that needs no asking. A load may settle only if no newer fact about its key has been recorded
+//! since its ticket was drawn, where a fact is newer if it is a write that finished later, or
+//! a load that began later. All changes to the tiers happen inside the closures given to
+//! [`Fence::fact`] and [`Fence::settle`], under one lock, so memory, index and store change in one
+//! order. Hits never come here.
+//!
+//! Facts are remembered only while a ticket older than they are is out, so an idle fence is empty.
+//! `tests/model.rs` compiles this very file against loom and explores its interleavings.
+
+use super::sync::{Mutex, MutexGuard};
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::hash::Hash;
+use std::sync::{Arc, PoisonError};
+
+/// Orders what is learned about keys. `F` is what followers of a load hold on to.
+pub struct Fence<K, F> {
+    state: Mutex<State<K, F>>,
+}
+
+/// A load under way; dropping it ends the load, whatever became of it.
+pub struct Ticket<K: Clone + Eq + Hash, F> {
+    fence: Arc<Fence<K, F>>,
+    began: u64,
+    leads: Option<K>,
+}
+
+/// What [`Fence::join`] makes of its caller.
+pub enum Role<K: Clone + Eq + Hash, F> {
+    /// Somebody is loading the key already: wait on this.
+    Follow(F),
+    /// Nobody was: load it.
+    Lead(Ticket<K, F>),
+}
+
+struct State<K, F> {
+    /// Counts tickets and facts; each gets a number of its own.
+    now: u64,
+    /// Tickets that are out.
+    out: BTreeSet<u64>,
+    /// The newest fact of each key that some ticket that is out might contradict.
+    facts: HashMap<K, u64>,
+    /// The same in the order they were recorded, for forgetting.
+    recorded: VecDeque<(u64, K)>,
+    /// When everything was last declared changed.
+    all: u64,
+    /// Who leads the load of a key, and what followers wait on.
+    flights: HashMap<K, (u64, F)>,
+}
+
+// === impl Fence ===
+
+impl<K: Clone + Eq + Hash, F: Clone> Fence<K, F> {
+    /// A fence with nothing under way.
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self {
+            state: Mutex::new(State {
+                now: 0,
+                out: BTreeSet::new(),
+                facts: HashMap::new(),
+                recorded: VecDeque::new(),
+                all: 0,
+                flights: HashMap::new(),
+            }),
+        })
+    }
+
+    /// Draws a ticket for a load of many keys, such as a page of a listing.
+    pub fn begin(self: &Arc<Self>) -> Ticket<K, F> {
+        let began = self.lock().draw();
+        Ticket {
+            fence: Arc::clone(self),
+            began,
+            leads: None,
+        }
+    }
+
+    /// Joins the load of `key`, or becomes its leader; `follow` makes what later comers wait on.
+    pub fn join(self: &Arc<Self>, key: &K, follow: impl FnOnce() -> F) -> Role<K, F> {
+        let mut state = self.lock();
+        if let Some((_, followers)) = state.flights.get(key) {
+            return Role::Follow(followers.clone());
+        }
+        let began = state.draw();
+        state.flights.insert(key.clone(), (began, follow()));
+        Role::Lead(Ticket {
+            fence: Arc::clone(self),
+            began,
+            leads: Some(key.clone()),
+        })
+    }
+
+    /// Records a fact about `key` (a write, a purge) and applies it. Loads that began before will
+    /// not settle, and nobody joins them any more.
+    pub fn fact<R>(&self, key: &K, apply: impl FnOnce() -> R) -> R {
+        let mut state = self.lock();
+        state.now += 1;
+        let now = state.now;
+        state.flights.remove(key);
+        state.record(key, now);
+        apply()
+    }
+
+    /// Records a fact about every key and applies it.
+    pub fn fact_about_all<R>(&self, apply: impl FnOnce() -> R) -> R {
+        let mut state = self.lock();
+        state.now += 1;
+        state.all = state.now;
+        state.flights.clear();
+        apply()
+    }
+
+    /// Applies what the load behind `ticket` found out about `key`, unless a newer fact is known.
+    pub fn settle<R>(
+        &self,
+        ticket: &Ticket<K, F>,
+        key: &K,
+        apply: impl FnOnce() -> R,
+    ) -> Option<R> {
+        let mut state = self.lock();
+        let newest = state.facts.get(key).copied().unwrap_or(0).max(state.all);
+        if newest > ticket.began {
+            return None;
+        }
+        state.record(key, ticket.began);
+        Some(apply())
+    }
+
+    /// Whether somebody is loading `key`.
+    pub fn is_loading(&self, key: &K) -> bool {
+        self.lock().flights.contains_key(key)
+    }
+
+    /// How many facts are remembered.
+    #[cfg(test)]
+    pub fn remembered(&self) -> usize {
+        self.lock().facts.len()
+    }
+}
+
+impl<K, F> Fence<K, F> {
+    /// The closures given to the fence only touch maps; if one panics, the numbers drawn so far
+    /// are still right, so poison is ignored.
+    fn lock(&self) -> MutexGuard<'_, State<K, F>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Ticket ===
+
+impl<K: Clone + Eq + Hash, F> Drop for Ticket<K, F> {
+    fn drop(&mut self) {
+        let mut state = self.fence.lock();
+        state.out.remove(&self.began);
+        if let Some(key) = &self.leads
+            && state
+                .flights
+                .get(key)
+                .is_some_and(|(began, _)| *began == self.began)
+        {
+            state.flights.remove(key);
+        }
+        state.forget();
+    }
+}
+
+// === impl State ===
+
+impl<K: Clone + Eq + Hash, F> State<K, F> {
+    fn draw(&mut self) -> u64 {
+        self.now += 1;
+        self.out.insert(self.now);
+        self.now
+    }
+
+    /// Remembers a fact for as long as a ticket older than it is out.
+    fn record(&mut self, key: &K, at: u64) {
+        if self.out.first().is_some_and(|oldest| *oldest < at) {
+            self.facts.insert(key.clone(), at);
+            self.recorded.push_back((at, key.clone()));
+        }
+    }
+
+    fn forget(&mut self) {
+        let Some(oldest) = self.out.first().copied() else {
+            self.facts.clear();
+            self.recorded.clear();
+            return;
+        };
+        while let Some((at, key)) = self.recorded.pop_front_if(|(at, _)| *at <= oldest) {
+            if self.facts.get(&key) == Some(&at) {
+                self.facts.remove(&key);
+            }
+        }
+    }
+}

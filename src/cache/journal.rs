@@ -1,0 +1,256 @@
+//! What the persistent tier still has to write: a map of keys, not a queue of values.
+//!
+//! A request marks a key and goes on; the writer thread fetches the value from memory when it gets
+//! to it. The last mark wins, so a key written a thousand times costs one write.
+
+use crate::clock::Moment;
+use std::collections::BTreeMap;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Notify, oneshot};
+
+/// Marks beyond which bulk loading waits for the writer.
+const BACKLOG: usize = 20_000;
+
+/// Marks handed to the writer at once.
+const BATCH: usize = 2_000;
+
+/// What has to happen to a key on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// Write the value and its row.
+    Save,
+    /// The value is on disk as it is: write its row.
+    Touch,
+    /// Delete the value, keep a row that says the key existed at this moment.
+    Row(Moment),
+    /// Delete value and row.
+    Remove,
+}
+
+/// The marks, and what else the writer is asked for.
+pub struct Journal<K> {
+    state: Mutex<State<K>>,
+    work: Condvar,
+    room: Notify,
+}
+
+/// What the writer is to do next.
+pub struct Batch<K> {
+    /// Marks in key order.
+    pub marks: BTreeMap<K, Mark>,
+    /// The source's note, if it changed.
+    pub note: Option<Vec<u8>>,
+    /// Callers that wait until everything marked before is on disk.
+    pub flushes: Vec<oneshot::Sender<()>>,
+    /// Whether this is the last batch: nothing more will be marked that counts.
+    pub last: bool,
+}
+
+struct State<K> {
+    open: bool,
+    closing: bool,
+    marks: BTreeMap<K, Mark>,
+    writing: BTreeMap<K, Mark>,
+    note: Option<Vec<u8>>,
+    flushes: Vec<oneshot::Sender<()>>,
+}
+
+// === impl Journal ===
+
+impl<K: Clone + Ord> Journal<K> {
+    /// A journal that takes marks, or with `open` false ignores them.
+    pub fn new(open: bool) -> Self {
+        Self {
+            state: Mutex::new(State {
+                open,
+                closing: false,
+                marks: BTreeMap::new(),
+                writing: BTreeMap::new(),
+                note: None,
+                flushes: Vec::new(),
+            }),
+            work: Condvar::new(),
+            room: Notify::new(),
+        }
+    }
+
+    /// Marks a key.
+    pub fn mark(&self, key: &K, mark: Mark) {
+        let mut state = self.lock();
+        if !state.open {
+            return;
+        }
+        // The value that a Save is about is not on disk yet: touching it does not change that.
+        if mark == Mark::Touch && state.marks.get(key) == Some(&Mark::Save) {
+            return;
+        }
+        state.marks.insert(key.clone(), mark);
+        drop(state);
+        self.work.notify_one();
+    }
+
+    /// Replaces the source's note.
+    pub fn note(&self, note: Vec<u8>) {
+        self.lock().note = Some(note);
+        self.work.notify_one();
+    }
+
+    /// Whether what the disk says of `key` is out of date.
+    pub fn is_pending(&self, key: &K) -> bool {
+        let state = self.lock();
+        state.marks.contains_key(key) || state.writing.contains_key(key)
+    }
+
+    /// Marks not written yet.
+    pub fn len(&self) -> usize {
+        let state = self.lock();
+        state.marks.len() + state.writing.len()
+    }
+
+    /// Starts or stops taking marks; stopping drops those there are.
+    pub fn set_open(&self, open: bool) {
+        let mut state = self.lock();
+        state.open = open;
+        if !open {
+            state.marks.clear();
+            state.writing.clear();
+            state.flushes.clear();
+        }
+        drop(state);
+        self.room.notify_waiters();
+    }
+
+    /// Waits until the backlog is short enough for bulk loading to go on.
+    pub async fn room(&self) {
+        loop {
+            let mut notified = std::pin::pin!(self.room.notified());
+            notified.as_mut().enable();
+            if self.lock().marks.len() < BACKLOG {
+                return;
+            }
+            notified.await;
+        }
+    }
+
+    /// Resolves once everything marked so far is on disk, or at once with the journal closed.
+    pub fn flush(&self) -> oneshot::Receiver<()> {
+        let (done, wait) = oneshot::channel();
+        let mut state = self.lock();
+        if state.open {
+            state.flushes.push(done);
+        }
+        drop(state);
+        self.work.notify_one();
+        wait
+    }
+
+    /// Asks the writer to write what there is and end.
+    pub fn close(&self) {
+        self.lock().closing = true;
+        self.work.notify_one();
+    }
+
+    /// The next batch for the writer; waits up to `patience` for something to do.
+    pub fn next(&self, patience: Duration) -> Batch<K> {
+        let mut state = self.lock();
+        state.writing.clear();
+        let idle = |state: &mut State<K>| {
+            state.marks.is_empty()
+                && state.note.is_none()
+                && state.flushes.is_empty()
+                && !state.closing
+        };
+        state = self
+            .work
+            .wait_timeout_while(state, patience, idle)
+            .unwrap_or_else(PoisonError::into_inner)
+            .0;
+        let marks = if state.marks.len() > BATCH {
+            let rest = state.marks.keys().nth(BATCH).cloned();
+            let rest = rest
+                .map(|key| state.marks.split_off(&key))
+                .unwrap_or_default();
+            std::mem::replace(&mut state.marks, rest)
+        } else {
+            std::mem::take(&mut state.marks)
+        };
+        state.writing.clone_from(&marks);
+        let drained = state.marks.is_empty();
+        let batch = Batch {
+            marks,
+            note: state.note.take(),
+            flushes: if drained {
+                std::mem::take(&mut state.flushes)
+            } else {
+                Vec::new()
+            },
+            last: state.closing && drained,
+        };
+        drop(state);
+        self.room.notify_waiters();
+        batch
+    }
+
+    /// Holds plain marks: every change is a single insert or take, so poison is ignored.
+    fn lock(&self) -> MutexGuard<'_, State<K>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn next(journal: &Journal<u32>) -> Vec<(u32, Mark)> {
+        journal.next(Duration::ZERO).marks.into_iter().collect()
+    }
+
+    #[test]
+    fn the_last_mark_of_a_key_wins_but_a_touch_never_hides_a_save() {
+        let journal = Journal::new(true);
+        journal.mark(&1, Mark::Save);
+        journal.mark(&1, Mark::Touch);
+        journal.mark(&2, Mark::Save);
+        journal.mark(&2, Mark::Remove);
+        journal.mark(&3, Mark::Touch);
+        journal.mark(&3, Mark::Save);
+        assert_eq!(
+            next(&journal),
+            [(1, Mark::Save), (2, Mark::Remove), (3, Mark::Save)]
+        );
+    }
+
+    #[test]
+    fn a_key_stays_pending_until_the_batch_after_it_is_asked_for() {
+        let journal = Journal::new(true);
+        journal.mark(&1, Mark::Save);
+        assert!(journal.is_pending(&1));
+        next(&journal);
+        assert!(journal.is_pending(&1), "it may not be on disk yet");
+        next(&journal);
+        assert!(!journal.is_pending(&1));
+    }
+
+    #[test]
+    fn batches_are_bounded_and_a_flush_waits_for_the_last_of_them() {
+        let journal = Journal::new(true);
+        for key in 0..5_000 {
+            journal.mark(&key, Mark::Save);
+        }
+        let mut flushed = journal.flush();
+        assert_eq!(next(&journal).len(), BATCH);
+        assert_eq!(next(&journal).len(), BATCH);
+        assert!(flushed.try_recv().is_err());
+        let batch = journal.next(Duration::ZERO);
+        assert_eq!((batch.marks.len(), batch.flushes.len()), (1_000, 1));
+    }
+
+    #[test]
+    fn a_closed_journal_ignores_marks() {
+        let journal = Journal::new(false);
+        journal.mark(&1, Mark::Save);
+        assert!(next(&journal).is_empty());
+        assert!(journal.flush().blocking_recv().is_err());
+    }
+}

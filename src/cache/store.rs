@@ -1,0 +1,333 @@
+//! The persistent tier on sled 0.34: one database of two trees. This is the only file that knows sled.
+//!
+//! sled can panic on damaged files and return errors for full disks, so every call goes through
+//! [`guard`], and whoever gets a [`StoreError`] decides what the service does without a store.
+//! Values are written before their rows and deleted after them: a kill in between leaves a value
+//! without a row, or a row whose checksum does not match; both are skipped when loading.
+
+use super::record::{Row, checksum};
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// sled's own page cache; its default of 1 GiB would be twice our cap.
+const PAGE_CACHE_BYTES: u64 = 64 << 20;
+
+/// How often sled flushes by itself; the writer flushes (and looks at the result) each second.
+const FLUSH_EVERY_MS: u64 = 500;
+
+/// How often a locked database is tried, and the pause between.
+const LOCK_ATTEMPTS: u32 = 10;
+const LOCK_PAUSE: Duration = Duration::from_millis(100);
+
+/// Why the persistent tier can not be used, in terms of what to do next.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// What lies there can not be read: move it aside and start anew.
+    #[error("the store is damaged: {0}")]
+    Corrupt(String),
+    /// Another process has it: go on without, try again later, never touch it.
+    #[error("another process uses the store")]
+    Locked,
+    /// The disk is full: go on without, try again later.
+    #[error("the disk is full")]
+    Full,
+    /// The directory can not be used: go on without, somebody has to look at it.
+    #[error("the directory can not be used: {0}")]
+    Unusable(String),
+}
+
+/// An open database.
+#[derive(Clone)]
+pub struct Disk {
+    db: sled::Db,
+    values: sled::Tree,
+    rows: sled::Tree,
+    state: sled::Tree,
+    live_bytes: Arc<AtomicU64>,
+}
+
+/// What a scan met.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Scan {
+    /// Rows found.
+    pub rows: u64,
+    /// Rows whose value was missing or damaged, and things that are no row.
+    pub unreadable: u64,
+}
+
+// === impl StoreError ===
+
+impl StoreError {
+    /// What is the matter, in words that name no place.
+    pub const fn in_brief(&self) -> &'static str {
+        match self {
+            Self::Corrupt(_) => "the store is damaged",
+            Self::Locked => "another process uses the store",
+            Self::Full => "the disk is full",
+            Self::Unusable(_) => "the store's directory can not be used",
+        }
+    }
+}
+
+// === impl Disk ===
+
+impl Disk {
+    /// Opens the database in `path`, or creates it.
+    ///
+    /// # Errors
+    /// Every [`StoreError`]. A damaged snapshot is dropped once: sled rebuilds it from its log.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        match Self::open_unlocked(path) {
+            Err(StoreError::Corrupt(_)) if drop_snapshots(path).unwrap_or(false) => {
+                Self::open_unlocked(path)
+            }
+            result => result,
+        }
+    }
+
+    /// sled's own threads hold the lock for a moment after a database was closed or failed to open,
+    /// and so does a replica that is being replaced: one refusal proves nothing.
+    fn open_unlocked(path: &Path) -> Result<Self, StoreError> {
+        for _ in 1..LOCK_ATTEMPTS {
+            match Self::open_once(path) {
+                Err(StoreError::Locked) => {}
+                result => return result,
+            }
+            #[allow(
+                clippy::disallowed_methods,
+                reason = "this thread has nothing else to do"
+            )]
+            std::thread::sleep(LOCK_PAUSE);
+        }
+        Self::open_once(path)
+    }
+
+    fn open_once(path: &Path) -> Result<Self, StoreError> {
+        guard(|| {
+            let db = sled::Config::new()
+                .path(path)
+                .cache_capacity(PAGE_CACHE_BYTES)
+                .flush_every_ms(Some(FLUSH_EVERY_MS))
+                .open()?;
+            Ok(Self {
+                values: db.open_tree("values")?,
+                rows: db.open_tree("rows")?,
+                state: db.open_tree("state")?,
+                live_bytes: Arc::default(),
+                db,
+            })
+        })
+    }
+
+    /// Visits every readable key in order, with its value where it has one.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] where sled gives up; what was visited before stands.
+    pub fn scan(
+        &self,
+        mut visit: impl FnMut(&[u8], Row, Option<&[u8]>),
+    ) -> Result<Scan, StoreError> {
+        guard(AssertUnwindSafe(|| {
+            let mut scan = Scan::default();
+            let mut live = 0;
+            let mut values = self.values.iter();
+            let mut ahead = values.next().transpose()?;
+            for row in self.rows.iter() {
+                let (key, bytes) = row?;
+                scan.rows += 1;
+                live += (key.len() + bytes.len()) as u64;
+                // Both trees are in key order: values before this row's key belong to no row.
+                while ahead.as_ref().is_some_and(|(other, _)| *other < key) {
+                    scan.unreadable += 1;
+                    ahead = values.next().transpose()?;
+                }
+                let value = match &ahead {
+                    Some((other, value)) if *other == key => Some(value),
+                    _ => None,
+                };
+                let Some(row) = Row::decode(&bytes) else {
+                    scan.unreadable += 1;
+                    continue;
+                };
+                match (row.value_crc, value) {
+                    (Some(crc), Some(value)) if crc == checksum(&key, value) => {
+                        live += (key.len() + value.len()) as u64;
+                        visit(&key, row, Some(value));
+                    }
+                    (None, _) => visit(&key, row, None),
+                    (Some(_), _) => {
+                        scan.unreadable += 1;
+                        visit(&key, row, None);
+                    }
+                }
+            }
+            self.live_bytes.store(live, Ordering::Relaxed);
+            Ok(scan)
+        }))
+    }
+
+    /// The row and value of one key.
+    pub fn get(&self, key: &[u8]) -> Result<Option<(Row, Vec<u8>)>, StoreError> {
+        guard(AssertUnwindSafe(|| {
+            let Some(row) = self.rows.get(key)?.as_deref().and_then(Row::decode) else {
+                return Ok(None);
+            };
+            let value = self.values.get(key)?;
+            Ok(value
+                .filter(|value| row.value_crc == Some(checksum(key, value)))
+                .map(|value| (row, value.to_vec())))
+        }))
+    }
+
+    /// Applies changes; each is durable after the next [`Disk::flush`].
+    pub fn write<'a>(
+        &self,
+        changes: impl Iterator<Item = (&'a [u8], &'a Change)>,
+    ) -> Result<(), StoreError> {
+        guard(AssertUnwindSafe(|| {
+            for (key, change) in changes {
+                match change {
+                    Change::Save(row, value) => {
+                        let grown = key.len() + value.len();
+                        let old = self.values.insert(key, value.as_slice())?;
+                        self.account(grown, old.map(|old| key.len() + old.len()));
+                        self.put_row(key, *row)?;
+                    }
+                    Change::Touch(row) => self.put_row(key, *row)?,
+                    Change::Row(row) => {
+                        self.put_row(key, *row)?;
+                        self.drop_value(key)?;
+                    }
+                    Change::Remove => {
+                        let old = self.rows.remove(key)?;
+                        self.account(0, old.map(|old| key.len() + old.len()));
+                        self.drop_value(key)?;
+                    }
+                }
+            }
+            Ok(())
+        }))
+    }
+
+    fn put_row(&self, key: &[u8], row: Row) -> sled::Result<()> {
+        let bytes = row.encode();
+        let grown = key.len() + bytes.len();
+        let old = self.rows.insert(key, bytes.as_slice())?;
+        self.account(grown, old.map(|old| key.len() + old.len()));
+        Ok(())
+    }
+
+    fn drop_value(&self, key: &[u8]) -> sled::Result<()> {
+        let old = self.values.remove(key)?;
+        self.account(0, old.map(|old| key.len() + old.len()));
+        Ok(())
+    }
+
+    fn account(&self, grown: usize, shrunk: Option<usize>) {
+        let live = self.live_bytes.load(Ordering::Relaxed) + grown as u64;
+        self.live_bytes.store(
+            live.saturating_sub(shrunk.unwrap_or(0) as u64),
+            Ordering::Relaxed,
+        );
+    }
+
+    /// A named piece of the store's own state.
+    pub fn state(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        guard(AssertUnwindSafe(|| {
+            Ok(self.state.get(name)?.map(|value| value.to_vec()))
+        }))
+    }
+
+    /// Sets or removes a named piece of the store's own state.
+    pub fn set_state(&self, name: &str, value: Option<&[u8]>) -> Result<(), StoreError> {
+        guard(AssertUnwindSafe(|| {
+            match value {
+                Some(value) => self.state.insert(name, value)?,
+                None => self.state.remove(name)?,
+            };
+            Ok(())
+        }))
+    }
+
+    /// Makes everything written so far durable.
+    pub fn flush(&self) -> Result<(), StoreError> {
+        guard(AssertUnwindSafe(|| self.db.flush().map(|_| ())))
+    }
+
+    /// Bytes of keys, rows and values that are in use.
+    pub fn live_bytes(&self) -> u64 {
+        self.live_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Rows there are.
+    pub fn rows(&self) -> Result<u64, StoreError> {
+        guard(AssertUnwindSafe(|| Ok(self.rows.len() as u64)))
+    }
+
+    /// Bytes on disk.
+    pub fn size_on_disk(&self) -> Result<u64, StoreError> {
+        guard(AssertUnwindSafe(|| self.db.size_on_disk()))
+    }
+}
+
+/// One change to a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A new value and its row.
+    Save(Row, Vec<u8>),
+    /// A new row for the value that is there.
+    Touch(Row),
+    /// A row without a value.
+    Row(Row),
+    /// Nothing left.
+    Remove,
+}
+
+/// Runs a call into sled; a panic there means that the files are damaged.
+fn guard<T>(call: impl FnOnce() -> sled::Result<T>) -> Result<T, StoreError> {
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(result) => result.map_err(|error| classify(&error)),
+        Err(_) => Err(StoreError::Corrupt("sled panicked on it".to_owned())),
+    }
+}
+
+fn classify(error: &sled::Error) -> StoreError {
+    match error {
+        sled::Error::Io(io) => classify_io(io),
+        error => StoreError::Corrupt(error.to_string()),
+    }
+}
+
+/// Sorts an I/O error of the store's directory.
+pub fn classify_io(error: &io::Error) -> StoreError {
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+            StoreError::Full
+        }
+        // sled 0.34 says so in words only
+        ErrorKind::Other if error.to_string().contains("could not acquire lock") => {
+            StoreError::Locked
+        }
+        ErrorKind::WouldBlock => StoreError::Locked,
+        ErrorKind::UnexpectedEof | ErrorKind::InvalidData => StoreError::Corrupt(error.to_string()),
+        kind => StoreError::Unusable(kind.to_string()),
+    }
+}
+
+/// Removes sled's snapshot files, which it can do without. True if there were any.
+fn drop_snapshots(path: &Path) -> io::Result<bool> {
+    let mut dropped = false;
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with("snap.") {
+            fs::remove_file(entry.path())?;
+            dropped = true;
+        }
+    }
+    Ok(dropped)
+}

@@ -1,0 +1,832 @@
+//! The cache's promises, on a source of numbers and strings.
+
+use super::*;
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::Semaphore;
+
+/// A source of truth that a test controls.
+#[derive(Default)]
+struct Numbers {
+    truth: Mutex<HashMap<u32, String>>,
+    known: Mutex<BTreeMap<u32, Moment>>,
+    restored: Mutex<Option<Restored>>,
+    loads: AtomicUsize,
+    down: Mutex<bool>,
+    panics: Mutex<bool>,
+    unchanged: Mutex<bool>,
+    gate: Option<Semaphore>,
+    clock: Option<Clock>,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("down")]
+struct Down;
+
+struct Bench {
+    cache: Cache<Numbers>,
+    clock: Clock,
+}
+
+impl Source for Numbers {
+    type Key = u32;
+    type Value = String;
+    type Error = Down;
+    type Gone = ();
+    type Cause = ();
+
+    async fn load(
+        &self,
+        key: &u32,
+        known: Option<&String>,
+        (): (),
+    ) -> Result<Loaded<String, ()>, Down> {
+        self.loads.fetch_add(1, Ordering::SeqCst);
+        let as_of = self.clock.map_or(Moment::default(), |clock| clock.now());
+        let value = self.truth.lock().unwrap().get(key).cloned();
+        let (down, panics) = (*self.down.lock().unwrap(), *self.panics.lock().unwrap());
+        if let Some(gate) = &self.gate {
+            gate.acquire().await.unwrap().forget();
+        }
+        assert!(!panics, "asked to panic");
+        if down {
+            return Err(Down);
+        }
+        if known.is_some() && *self.unchanged.lock().unwrap() {
+            return Ok(Loaded::Unchanged { as_of });
+        }
+        Ok(value.map_or(Loaded::Gone(()), |value| Loaded::Value { value, as_of }))
+    }
+
+    fn weight(&self, _: &u32, value: &String) -> usize {
+        value.len()
+    }
+
+    fn same(&self, held: &String, listed: &String) -> bool {
+        held == listed
+    }
+
+    fn encode_key(&self, key: &u32) -> Vec<u8> {
+        key.to_be_bytes().to_vec()
+    }
+
+    fn decode_key(&self, bytes: &[u8]) -> Option<u32> {
+        Some(u32::from_be_bytes(bytes.try_into().ok()?))
+    }
+
+    fn encode(&self, value: &String) -> Vec<u8> {
+        value.clone().into_bytes()
+    }
+
+    fn decode(&self, bytes: &[u8]) -> Option<String> {
+        String::from_utf8(bytes.to_vec()).ok()
+    }
+
+    fn learned(&self, key: &u32, _: Option<&String>, as_of: Moment) {
+        self.known.lock().unwrap().insert(*key, as_of);
+    }
+
+    fn vanished(&self, key: &u32) {
+        self.known.lock().unwrap().remove(key);
+    }
+
+    fn for_each_known(&self, visit: &mut dyn FnMut(&u32, Moment)) {
+        for (key, as_of) in &*self.known.lock().unwrap() {
+            visit(key, *as_of);
+        }
+    }
+
+    fn held_bytes(&self) -> usize {
+        self.known.lock().unwrap().len() * 8
+    }
+
+    fn restored(&self, restored: &Restored) {
+        *self.restored.lock().unwrap() = Some(restored.clone());
+    }
+}
+
+impl Bench {
+    fn new(source: Numbers, configure: impl FnOnce(&mut Config)) -> Self {
+        Self::at(Clock::start(), source, configure)
+    }
+
+    fn at(clock: Clock, mut source: Numbers, configure: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config {
+            ttl: Duration::from_secs(100),
+            grace: Duration::from_secs(1000),
+            stale_while_revalidate: Duration::from_secs(10),
+            negative_ttl: Duration::from_secs(30),
+            fail_throttle: Duration::from_secs(1),
+            max_bytes: 8 << 20,
+            max_entry_bytes: 256 << 10,
+            dir: None,
+            lineage: "numbers".to_owned(),
+        };
+        configure(&mut config);
+        source.clock = Some(clock);
+        let cache = Cache::new(source, config, clock, TaskTracker::new());
+        cache.open_store().unwrap();
+        Self { cache, clock }
+    }
+
+    fn persistent(clock: Clock, dir: &Path, truth: &[(u32, &str)]) -> Self {
+        Self::at(clock, Numbers::of(truth), |config| {
+            config.dir = Some(dir.to_owned())
+        })
+    }
+
+    async fn get(&self, key: u32) -> Result<(String, Outcome), Outcome> {
+        match self.cache.get(&key, ()).await {
+            Ok(served) => Ok((served.entry.to_string(), served.outcome)),
+            Err(ReadError::Gone((), outcome)) => Err(outcome),
+            Err(ReadError::Failed(_) | ReadError::Crashed) => Err(Outcome::Error),
+        }
+    }
+
+    async fn put(&self, key: u32, value: &str) {
+        let (value, as_of) = (value.to_owned(), self.clock.now());
+        self.truth(key, Some(&value));
+        let write = async move { (Change::Put { key, value, as_of }, ()) };
+        self.cache.write(Some(key), write).await.unwrap();
+    }
+
+    fn truth(&self, key: u32, value: Option<&str>) {
+        let mut truth = self.cache.source().truth.lock().unwrap();
+        match value {
+            Some(value) => truth.insert(key, value.to_owned()),
+            None => truth.remove(&key),
+        };
+    }
+
+    fn down(&self, down: bool) {
+        *self.cache.source().down.lock().unwrap() = down;
+    }
+
+    fn loads(&self) -> usize {
+        self.cache.source().loads.load(Ordering::SeqCst)
+    }
+
+    fn open_gate(&self, permits: usize) {
+        self.cache
+            .source()
+            .gate
+            .as_ref()
+            .unwrap()
+            .add_permits(permits);
+    }
+
+    /// Lets tasks run until all of them wait.
+    async fn settle(&self) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+impl Numbers {
+    fn of(truth: &[(u32, &str)]) -> Self {
+        let truth = truth.iter().map(|(key, value)| (*key, (*value).to_owned()));
+        Self {
+            truth: Mutex::new(truth.collect()),
+            ..Self::default()
+        }
+    }
+
+    fn gated(truth: &[(u32, &str)]) -> Self {
+        Self {
+            gate: Some(Semaphore::new(0)),
+            ..Self::of(truth)
+        }
+    }
+}
+
+fn ok(value: &str, outcome: Outcome) -> Result<(String, Outcome), Outcome> {
+    Ok((value.to_owned(), outcome))
+}
+
+async fn secs(secs: u64) {
+    tokio::time::sleep(Duration::from_secs(secs)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_value_is_loaded_once_and_then_served_from_memory() {
+    let bench = Bench::new(Numbers::of(&[(1, "one")]), |_| {});
+    assert_eq!(bench.get(1).await, ok("one", Outcome::Miss));
+    assert_eq!(bench.get(1).await, ok("one", Outcome::Hit));
+    secs(100).await;
+    assert_eq!(bench.get(1).await, ok("one", Outcome::Hit));
+    assert_eq!(bench.loads(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_readers_of_one_cold_key_make_one_load() {
+    let bench = Arc::new(Bench::new(
+        Numbers::gated(&[(1, "one"), (2, "two")]),
+        |_| {},
+    ));
+    let readers: Vec<_> = (0..1000)
+        .map(|_| {
+            let bench = Arc::clone(&bench);
+            bench
+                .cache
+                .inner
+                .tasks
+                .clone()
+                .spawn(async move { bench.get(1).await })
+        })
+        .collect();
+    bench.settle().await;
+    bench.open_gate(1);
+    for reader in readers {
+        assert_eq!(reader.await.unwrap(), ok("one", Outcome::Miss));
+    }
+    assert_eq!(bench.loads(), 1);
+    assert_eq!(bench.cache.stats().coalesced, 999);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_during_a_slow_load_is_not_undone_by_it() {
+    let bench = Arc::new(Bench::new(Numbers::gated(&[(1, "old")]), |_| {}));
+    let reader = Arc::clone(&bench);
+    let slow = bench
+        .cache
+        .inner
+        .tasks
+        .spawn(async move { reader.get(1).await });
+    bench.settle().await;
+    bench.put(1, "new").await;
+    assert_eq!(bench.get(1).await, ok("new", Outcome::Hit));
+    bench.open_gate(1);
+    slow.await.unwrap().unwrap();
+    assert_eq!(bench.get(1).await, ok("new", Outcome::Hit));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_purge_during_a_slow_load_is_not_undone_by_it() {
+    let bench = Arc::new(Bench::new(Numbers::gated(&[(1, "old")]), |_| {}));
+    let reader = Arc::clone(&bench);
+    let slow = bench
+        .cache
+        .inner
+        .tasks
+        .spawn(async move { reader.get(1).await });
+    bench.settle().await;
+    bench.cache.purge(&1);
+    bench.truth(1, Some("new"));
+    bench.open_gate(2);
+    assert_eq!(
+        slow.await.unwrap(),
+        ok("old", Outcome::Miss),
+        "its own waiter at most"
+    );
+    assert_eq!(
+        bench.get(1).await,
+        ok("new", Outcome::Miss),
+        "never joins the older load"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listing_never_undoes_a_write_or_a_delete_and_confirms_the_rest() {
+    let bench = Bench::new(Numbers::of(&[(1, "a"), (2, "b"), (3, "c")]), |_| {});
+    for key in 1..=3 {
+        bench.get(key).await.unwrap();
+    }
+    let listing = bench.cache.begin_listing();
+    let as_of = bench.clock.now();
+    bench.put(1, "written").await;
+    bench
+        .cache
+        .write(Some(2), async { (Change::Gone(2, ()), ()) })
+        .await
+        .unwrap();
+    for (key, value) in [(1, "a"), (2, "b"), (3, "changed"), (4, "d")] {
+        bench.cache.confirm(&listing, &key, value.to_owned(), as_of);
+    }
+    assert_eq!(bench.get(1).await, ok("written", Outcome::Hit));
+    assert_eq!(bench.get(2).await, Err(Outcome::Negative));
+    assert_eq!(bench.get(3).await, ok("changed", Outcome::Hit));
+    assert_eq!(bench.get(4).await, ok("d", Outcome::Hit));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_longer_listed_goes_unless_something_newer_is_known() {
+    let bench = Bench::new(Numbers::of(&[(1, "a"), (2, "b")]), |_| {});
+    bench.get(1).await.unwrap();
+    bench.get(2).await.unwrap();
+    let listing = bench.cache.begin_listing();
+    bench.put(1, "again").await;
+    assert!(!bench.cache.remove_unlisted(&listing, &1));
+    assert!(bench.cache.remove_unlisted(&listing, &2));
+    assert_eq!(bench.cache.source().known.lock().unwrap().len(), 1);
+    assert!(bench.cache.peek(&2).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_hangs_up_cancels_nothing() {
+    let bench = Bench::new(Numbers::gated(&[(1, "one")]), |_| {});
+    let hung_up = tokio::time::timeout(Duration::from_secs(1), bench.get(1)).await;
+    assert!(hung_up.is_err());
+    bench.open_gate(1);
+    bench.settle().await;
+    assert_eq!(bench.get(1).await, ok("one", Outcome::Hit));
+    assert_eq!(bench.loads(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_writer_that_hangs_up_still_changes_the_cache() {
+    let bench = Bench::new(Numbers::of(&[(1, "old")]), |_| {});
+    bench.get(1).await.unwrap();
+    let as_of = bench.clock.now();
+    let slow = async move {
+        secs(5).await;
+        let value = "new".to_owned();
+        (
+            Change::Put {
+                key: 1,
+                value,
+                as_of,
+            },
+            (),
+        )
+    };
+    let write = bench.cache.write(Some(1), slow);
+    assert!(
+        tokio::time::timeout(Duration::from_secs(1), write)
+            .await
+            .is_err()
+    );
+    secs(5).await;
+    assert_eq!(bench.get(1).await, ok("new", Outcome::Hit));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panicking_loader_releases_its_waiters_and_the_key() {
+    let bench = Bench::new(Numbers::of(&[(1, "one")]), |_| {});
+    *bench.cache.source().panics.lock().unwrap() = true;
+    assert_eq!(bench.get(1).await, Err(Outcome::Error));
+    *bench.cache.source().panics.lock().unwrap() = false;
+    assert_eq!(bench.get(1).await, ok("one", Outcome::Miss));
+    assert_eq!(bench.cache.inner.fence.remembered(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panicking_writer_forgets_its_key() {
+    let bench = Bench::new(Numbers::of(&[(1, "old")]), |_| {});
+    bench.get(1).await.unwrap();
+    let panics = async { panic!("asked to") };
+    let written = bench.cache.write::<()>(Some(1), panics).await;
+    assert!(written.is_err());
+    bench.truth(1, Some("new"));
+    assert_eq!(bench.get(1).await, ok("new", Outcome::Miss));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stale_value_answers_at_once_and_is_refreshed_behind_the_reader() {
+    let bench = Bench::new(Numbers::of(&[(1, "old")]), |_| {});
+    bench.get(1).await.unwrap();
+    bench.truth(1, Some("new"));
+    secs(105).await;
+    assert_eq!(bench.get(1).await, ok("old", Outcome::Stale));
+    bench.settle().await;
+    assert_eq!(bench.get(1).await, ok("new", Outcome::Hit));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_overdue_value_answers_only_while_loading_fails_and_never_past_grace() {
+    let bench = Bench::new(Numbers::of(&[(1, "old")]), |_| {});
+    bench.get(1).await.unwrap();
+    bench.truth(1, Some("new"));
+    bench.down(true);
+    secs(500).await;
+    assert_eq!(bench.get(1).await, ok("old", Outcome::Stale));
+    let loads = bench.loads();
+    assert_eq!(bench.get(1).await, ok("old", Outcome::Stale), "throttled");
+    assert_eq!(bench.loads(), loads);
+    bench.down(false);
+    secs(2).await;
+    assert_eq!(bench.get(1).await, ok("new", Outcome::Miss));
+    bench.down(true);
+    secs(1101).await;
+    assert_eq!(
+        bench.get(1).await,
+        Err(Outcome::Error),
+        "past window + grace"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unchanged_answer_renews_the_age_without_a_new_value() {
+    let bench = Bench::new(Numbers::of(&[(1, "one")]), |_| {});
+    bench.get(1).await.unwrap();
+    let held = bench.cache.peek(&1).unwrap();
+    *bench.cache.source().unchanged.lock().unwrap() = true;
+    secs(500).await;
+    assert_eq!(bench.get(1).await, ok("one", Outcome::Miss));
+    assert!(Arc::ptr_eq(&held, &bench.cache.peek(&1).unwrap()));
+    secs(99).await;
+    assert_eq!(bench.get(1).await, ok("one", Outcome::Hit));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_absent_key_is_remembered_and_a_failing_one_is_left_alone_for_a_moment() {
+    let bench = Bench::new(Numbers::of(&[]), |_| {});
+    assert_eq!(bench.get(1).await, Err(Outcome::Miss));
+    assert_eq!(bench.get(1).await, Err(Outcome::Negative));
+    bench.truth(1, Some("one"));
+    secs(31).await;
+    assert_eq!(bench.get(1).await, ok("one", Outcome::Miss));
+    bench.down(true);
+    assert_eq!(bench.get(2).await, Err(Outcome::Error));
+    let loads = bench.loads();
+    assert_eq!(bench.get(2).await, Err(Outcome::Error));
+    assert_eq!(
+        bench.loads(),
+        loads,
+        "no second attempt within the throttle"
+    );
+    secs(2).await;
+    bench.get(2).await.unwrap_err();
+    assert_eq!(bench.loads(), loads + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_doubted_value_waits_for_the_new_one_and_answers_only_if_that_fails() {
+    let bench = Bench::new(Numbers::of(&[(1, "old")]), |_| {});
+    bench.get(1).await.unwrap();
+    bench.truth(1, Some("new"));
+    bench.cache.distrust(&1, Trust::Doubted);
+    assert_eq!(bench.get(1).await, ok("new", Outcome::Miss));
+    bench.down(true);
+    bench.cache.distrust(&1, Trust::Doubted);
+    assert_eq!(bench.get(1).await, ok("new", Outcome::Stale));
+    bench.down(false);
+    secs(2).await;
+    bench.cache.distrust(&1, Trust::Unconfirmed);
+    assert_eq!(
+        bench.get(1).await,
+        ok("new", Outcome::Stale),
+        "answers at once"
+    );
+    bench.settle().await;
+    assert_eq!(bench.get(1).await, ok("new", Outcome::Hit));
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_a_ttl_of_zero_nothing_expires() {
+    let bench = Bench::new(Numbers::of(&[(1, "one")]), |config| {
+        config.ttl = Duration::ZERO
+    });
+    bench.get(1).await.unwrap();
+    secs(1 << 30).await;
+    assert_eq!(bench.get(1).await, ok("one", Outcome::Hit));
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_a_cap_of_zero_every_read_is_a_load() {
+    let bench = Bench::new(Numbers::of(&[(1, "one")]), |config| config.max_bytes = 0);
+    assert_eq!(bench.get(1).await, ok("one", Outcome::Bypass));
+    assert_eq!(bench.get(1).await, ok("one", Outcome::Bypass));
+    assert_eq!((bench.loads(), bench.cache.stats().bytes), (2, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_value_too_large_is_served_and_not_kept() {
+    let large = "x".repeat(300 << 10);
+    let bench = Bench::new(Numbers::of(&[(1, &large), (2, "small")]), |_| {});
+    assert_eq!(bench.get(1).await, ok(&large, Outcome::Miss));
+    assert_eq!(bench.get(1).await, ok(&large, Outcome::Miss));
+    bench.get(2).await.unwrap();
+    bench.put(2, &large).await;
+    assert!(
+        bench.cache.peek(&2).is_none(),
+        "nor is the value it replaced"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_bytes_held_never_pass_the_cap_while_keys_are_reused() {
+    let bench = Bench::new(Numbers::of(&[]), |config| config.max_bytes = 1 << 20);
+    let mut random = fastrand::Rng::with_seed(7);
+    for round in 0..20_000u32 {
+        let key = random.u32(0..3_000);
+        let value = "v".repeat(random.usize(0..4_000));
+        match random.u8(0..10) {
+            0 => drop(bench.cache.purge(&key)),
+            1..=3 => {
+                let listing = bench.cache.begin_listing();
+                bench
+                    .cache
+                    .confirm(&listing, &key, value, bench.clock.now());
+            }
+            _ => bench.put(key, &value).await,
+        }
+        let stats = bench.cache.stats();
+        assert!(
+            stats.bytes <= stats.capacity_bytes,
+            "round {round}: {stats:?}"
+        );
+    }
+    let stats = bench.cache.stats();
+    assert!(stats.entries > 100, "{stats:?}");
+    assert!(
+        stats
+            .evictions
+            .contains(&(EvictionCause::Size, stats.evictions[0].1))
+    );
+    assert!(stats.evictions[0].1 > 1000, "{stats:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_recently_read_survive() {
+    let bench = Bench::new(Numbers::of(&[]), |config| config.max_bytes = 1 << 20);
+    for key in 0..100 {
+        bench.put(key, "favourite").await;
+    }
+    for key in 100..20_000 {
+        bench.put(key, &"passing".repeat(20)).await;
+        if let Some(favourite) = bench.cache.inner.tiers.get(&(key % 100)) {
+            drop(favourite);
+        }
+    }
+    let kept = (0..100)
+        .filter(|key| bench.cache.peek(key).is_some())
+        .count();
+    assert!(kept >= 95, "{kept} of 100 favourites survived");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_serves_from_the_store_with_the_true_age() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Clock::start();
+    let bench = Bench::persistent(clock, dir.path(), &[(1, "one"), (2, "two")]);
+    bench.cache.restored().await;
+    bench.get(1).await.unwrap();
+    bench.get(2).await.unwrap();
+    bench.cache.distrust(&2, Trust::Doubted);
+    bench.cache.note(b"noted".to_vec());
+    bench.cache.close_store().await;
+
+    // Down for a minute: the age goes on counting.
+    let later = Clock::starting_at(clock.now() + Duration::from_secs(60));
+    let bench = Bench::persistent(later, dir.path(), &[]);
+    bench.cache.restored().await;
+    let restored = bench
+        .cache
+        .source()
+        .restored
+        .lock()
+        .unwrap()
+        .clone()
+        .unwrap();
+    assert_eq!(
+        restored,
+        Restored {
+            rows: 2,
+            clean: true,
+            note: Some(b"noted".to_vec())
+        }
+    );
+    let served = bench.cache.get(&1, ()).await.unwrap();
+    assert_eq!((served.outcome, bench.loads()), (Outcome::Hit, 0));
+    assert!(
+        served.remaining <= Duration::from_secs(40),
+        "{:?}",
+        served.remaining
+    );
+    assert_eq!(bench.cache.inspect(&2).unwrap().trust, "doubted");
+    bench.cache.close_store().await;
+
+    // Down for longer than window + grace: nothing may answer.
+    let much_later = Clock::starting_at(clock.now() + Duration::from_secs(2000));
+    let bench = Bench::persistent(much_later, dir.path(), &[]);
+    bench.cache.restored().await;
+    assert_eq!(bench.get(1).await, Err(Outcome::Miss));
+    bench.cache.close_store().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_set_back_makes_entries_stale_but_loses_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Clock::start();
+    let bench = Bench::persistent(clock, dir.path(), &[(1, "one")]);
+    bench.get(1).await.unwrap();
+    bench.cache.close_store().await;
+    let earlier = Moment::from_millis(clock.now().as_millis() - 86_400_000);
+    let bench = Bench::persistent(Clock::starting_at(earlier), dir.path(), &[(1, "one")]);
+    bench.cache.restored().await;
+    assert_eq!(bench.get(1).await, ok("one", Outcome::Stale));
+    bench.settle().await;
+    assert_eq!(bench.get(1).await, ok("one", Outcome::Hit));
+    bench.cache.close_store().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_an_unclean_stop_entries_answer_as_stale_until_confirmed() {
+    let dir = tempfile::tempdir().unwrap();
+    let copy = tempfile::tempdir().unwrap();
+    let clock = Clock::start();
+    let bench = Bench::persistent(clock, dir.path(), &[(1, "one"), (2, "two")]);
+    bench.get(1).await.unwrap();
+    bench.get(2).await.unwrap();
+    assert!(bench.cache.flush().await);
+    // What a kill would leave behind:
+    copy_dir(dir.path(), copy.path());
+    bench.cache.close_store().await;
+
+    let bench = Bench::persistent(clock, copy.path(), &[(1, "one"), (2, "two")]);
+    bench.cache.restored().await;
+    assert!(
+        !bench
+            .cache
+            .source()
+            .restored
+            .lock()
+            .unwrap()
+            .as_ref()
+            .unwrap()
+            .clean
+    );
+    assert_eq!(bench.get(1).await, ok("one", Outcome::Stale));
+    let listing = bench.cache.begin_listing();
+    bench
+        .cache
+        .confirm(&listing, &2, "two".to_owned(), bench.clock.now());
+    assert_eq!(bench.get(2).await, ok("two", Outcome::Hit));
+    bench.cache.close_store().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_removed_or_evicted_does_not_come_back_from_the_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Clock::start();
+    let bench = Bench::persistent(clock, dir.path(), &[(1, "one"), (2, "two"), (3, "three")]);
+    for key in 1..=3 {
+        bench.get(key).await.unwrap();
+    }
+    bench.cache.flush().await;
+    bench
+        .cache
+        .write(Some(1), async { (Change::Gone(1, ()), ()) })
+        .await
+        .unwrap();
+    bench.cache.purge(&2);
+    bench.cache.close_store().await;
+    let bench = Bench::persistent(clock, dir.path(), &[]);
+    bench.cache.restored().await;
+    let held: Vec<_> = (1..=3)
+        .filter(|key| bench.cache.peek(key).is_some())
+        .collect();
+    assert_eq!(held, [3]);
+    let known: Vec<_> = bench
+        .cache
+        .source()
+        .known
+        .lock()
+        .unwrap()
+        .keys()
+        .copied()
+        .collect();
+    assert_eq!(known, [2, 3], "a purged key is still known to exist");
+    bench.cache.close_store().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_of_another_lineage_is_discarded() {
+    let dir = tempfile::tempdir().unwrap();
+    let bench = Bench::persistent(Clock::start(), dir.path(), &[(1, "one")]);
+    bench.get(1).await.unwrap();
+    bench.cache.close_store().await;
+    let bench = Bench::new(Numbers::of(&[(1, "another")]), |config| {
+        config.dir = Some(dir.path().to_owned());
+        config.lineage = "others".to_owned();
+    });
+    bench.cache.restored().await;
+    assert_eq!(bench.get(1).await, ok("another", Outcome::Miss));
+    bench.cache.close_store().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_process_runs_from_memory_and_touches_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = Bench::persistent(Clock::start(), dir.path(), &[(1, "one")]);
+    first.cache.restored().await;
+    first.get(1).await.unwrap();
+    let second = Bench::persistent(Clock::start(), dir.path(), &[(1, "one")]);
+    second.cache.restored().await;
+    assert_eq!(
+        second.cache.store_status(),
+        StoreStatus::Down(StoreError::Locked)
+    );
+    assert_eq!(second.get(1).await, ok("one", Outcome::Miss));
+    assert!(!second.cache.flush().await);
+    assert!(first.cache.flush().await);
+    second.cache.close_store().await;
+    first.cache.close_store().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_kind_of_damage_costs_a_warm_up_and_nothing_else() {
+    type Damage = fn(&Path);
+    let damages: [(&str, Damage); 6] = [
+        ("garbage database", |store| {
+            std::fs::write(store.join("db"), vec![0xAB; 70_000]).unwrap()
+        }),
+        ("empty database", |store| {
+            std::fs::write(store.join("db"), []).unwrap()
+        }),
+        ("truncated database", |store| {
+            let file = std::fs::OpenOptions::new()
+                .write(true)
+                .open(store.join("db"))
+                .unwrap();
+            let length = file.metadata().unwrap().len();
+            file.set_len(length / 2).unwrap();
+        }),
+        ("garbage configuration", |store| {
+            std::fs::write(store.join("conf"), b"garbage").unwrap()
+        }),
+        ("flipped bits", |store| {
+            let mut bytes = std::fs::read(store.join("db")).unwrap();
+            for byte in bytes.iter_mut().step_by(97) {
+                *byte ^= 0x55;
+            }
+            std::fs::write(store.join("db"), bytes).unwrap();
+        }),
+        ("removed directory", |store| {
+            std::fs::remove_dir_all(store).unwrap()
+        }),
+    ];
+    for (name, damage) in damages {
+        let dir = tempfile::tempdir().unwrap();
+        let truth: Vec<(u32, &str)> = (0..500).map(|key| (key, "value")).collect();
+        let bench = Bench::persistent(Clock::start(), dir.path(), &truth);
+        for (key, _) in &truth {
+            bench.get(*key).await.unwrap();
+        }
+        bench.cache.close_store().await;
+        damage(&dir.path().join("store-000001"));
+
+        let bench = Bench::persistent(Clock::start(), dir.path(), &truth);
+        bench.cache.restored().await;
+        for (key, value) in &truth {
+            assert_eq!(bench.get(*key).await.unwrap().0, *value, "{name}");
+        }
+        assert!(
+            bench.cache.flush().await,
+            "{name}: {:?}",
+            bench.cache.store_status()
+        );
+        bench.cache.close_store().await;
+
+        let bench = Bench::persistent(Clock::start(), dir.path(), &truth);
+        bench.cache.restored().await;
+        assert_eq!(
+            bench.get(7).await,
+            ok("value", Outcome::Hit),
+            "{name}: rebuilt"
+        );
+        bench.cache.close_store().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_directory_that_can_not_be_used_leaves_a_service_without_a_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    std::fs::write(&file, b"").unwrap();
+    let bench = Bench::persistent(Clock::start(), &file, &[(1, "one")]);
+    bench.cache.restored().await;
+    assert!(matches!(
+        bench.cache.store_status(),
+        StoreStatus::Down(StoreError::Unusable(_))
+    ));
+    assert_eq!(bench.get(1).await, ok("one", Outcome::Miss));
+    assert_eq!(bench.get(1).await, ok("one", Outcome::Hit));
+    bench.cache.close_store().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_fence_remembers_nothing() {
+    let bench = Bench::new(Numbers::of(&[(1, "one")]), |_| {});
+    let listing = bench.cache.begin_listing();
+    for key in 0..100 {
+        bench.put(key, "value").await;
+    }
+    assert_eq!(bench.cache.inner.fence.remembered(), 100);
+    drop(listing);
+    assert_eq!(bench.cache.inner.fence.remembered(), 0);
+}
+
+fn copy_dir(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            std::fs::create_dir(&target).unwrap();
+            copy_dir(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! Everything the cache knows, changed together. Each method runs under the write fence, so memory,
+//! absences, the source's own index and the store's marks see the same facts in the same order.
+
+use super::absence::{Absence, Absences};
+use super::entry::Entry;
+use super::freshness::{MAX_JITTER_PER_MILLE, Rule, Trust, Verdict};
+use super::journal::{Journal, Mark};
+use super::memory::{Memory, overhead_bytes};
+use super::record::Row;
+use super::{Config, Counters, EvictionCause, Source};
+use crate::clock::Moment;
+use rustc_hash::FxBuildHasher;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The room taken off the serving tier for the source's index moves in steps of this many bytes.
+const RESERVE_STEP: u64 = 64 * 1024;
+
+/// Shared by the façade, its loads and the writer thread.
+pub(super) struct Tiers<S: Source> {
+    pub source: S,
+    pub config: Config,
+    pub rule: Rule,
+    /// `None` with a cap of zero.
+    pub memory: Option<Memory<S::Key, S::Value>>,
+    pub absences: Absences<S::Key, S::Gone, S::Error>,
+    pub journal: Journal<S::Key>,
+    pub counters: Counters,
+    reserved: AtomicU64,
+}
+
+// === impl Tiers ===
+
+impl<S: Source> Tiers<S> {
+    pub fn new(source: S, config: Config) -> Self {
+        let rule = Rule {
+            window: (!config.ttl.is_zero()).then_some(config.ttl),
+            stale_while_revalidate: config.stale_while_revalidate,
+            grace: config.grace,
+        };
+        let absences = Absences::new(config.max_bytes);
+        let capacity = config.max_bytes.saturating_sub(absences.capacity_bytes());
+        Self {
+            memory: (config.max_bytes > 0).then(|| Memory::new(capacity, config.max_entry_bytes)),
+            absences,
+            journal: Journal::new(config.max_bytes > 0 && config.dir.is_some()),
+            counters: Counters::default(),
+            reserved: AtomicU64::new(0),
+            rule,
+            source,
+            config,
+        }
+    }
+
+    pub fn get(&self, key: &S::Key) -> Option<Arc<Entry<S::Value>>> {
+        self.memory.as_ref()?.get(key)
+    }
+
+    pub fn peek(&self, key: &S::Key) -> Option<Arc<Entry<S::Value>>> {
+        self.memory.as_ref()?.peek(key)
+    }
+
+    /// All that counts against the cap, in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.memory.as_ref().map_or(0, |memory| {
+            memory.weight() + self.reserved.load(Ordering::Relaxed) + self.absences.capacity_bytes()
+        })
+    }
+
+    /// Makes an entry of a value, not kept yet.
+    pub fn entry(
+        &self,
+        key: &S::Key,
+        value: S::Value,
+        as_of: Moment,
+        spread: bool,
+    ) -> Arc<Entry<S::Value>> {
+        let weight = self.source.weight(key, &value) + overhead_bytes::<S::Key, S::Value>();
+        let jitter = if spread { jitter_per_mille(key) } else { 0 };
+        Arc::new(Entry::new(value, as_of, jitter, weight))
+    }
+
+    /// Makes an entry of what lies on disk, with its true age; `clean` tells whether the store was
+    /// left in order. Returns as of when the key existed, and the entry if it may still answer.
+    pub fn revive(
+        &self,
+        key: &S::Key,
+        row: Row,
+        value: Option<&[u8]>,
+        now: Moment,
+        clean: bool,
+    ) -> (Moment, Option<Arc<Entry<S::Value>>>) {
+        let as_of = row.as_of.min(now);
+        let Some(value) = value.and_then(|value| self.source.decode(value)) else {
+            return (as_of, None);
+        };
+        let weight = self.source.weight(key, &value) + overhead_bytes::<S::Key, S::Value>();
+        let entry = Entry::new(value, as_of, row.jitter_per_mille, weight);
+        // A time in the future means a clock was set back: the true age is not known.
+        entry.trust(match row.trust {
+            Trust::Confirmed if !clean || row.as_of > now => Trust::Unconfirmed,
+            trust => trust,
+        });
+        let expired = entry.judge(&self.rule, now) == Verdict::Expired;
+        (as_of, (!expired).then(|| Arc::new(entry)))
+    }
+
+    /// Keeps an entry that a reader or writer asked for, at the cost of others if need be.
+    pub fn keep(&self, key: &S::Key, entry: &Arc<Entry<S::Value>>) {
+        self.absences.remove(key);
+        self.source.learned(key, Some(entry), entry.as_of());
+        self.make_room_for_index();
+        let Some(memory) = &self.memory else { return };
+        if entry.weight_bytes() > self.config.max_entry_bytes {
+            memory.remove(key);
+            self.journal.mark(key, Mark::Row(entry.as_of()));
+            return;
+        }
+        let (kept, evicted) = memory.insert(key.clone(), Arc::clone(entry));
+        self.journal.mark(
+            key,
+            if kept {
+                Mark::Save
+            } else {
+                Mark::Row(entry.as_of())
+            },
+        );
+        self.note_evicted(evicted);
+    }
+
+    /// Takes in what a listing says about a key: confirms what is there, keeps what fits, and costs
+    /// no other entry its place.
+    pub fn confirm(&self, key: &S::Key, listed: &Arc<Entry<S::Value>>) {
+        let as_of = listed.as_of();
+        match self.peek(key) {
+            Some(held) if self.source.same(&held, listed) => self.touch(key, &held, as_of),
+            Some(_) => self.keep(key, listed),
+            None => {
+                let fits = |memory: &Memory<_, _>| memory.has_room_for(listed.weight_bytes());
+                if self.memory.as_ref().is_some_and(fits) {
+                    self.keep(key, listed);
+                } else {
+                    self.absences.remove(key);
+                    self.source.learned(key, Some(listed), as_of);
+                    self.make_room_for_index();
+                    self.journal.mark(key, Mark::Row(as_of));
+                }
+            }
+        }
+    }
+
+    /// Notes that the upstream vouched for an entry anew.
+    pub fn touch(&self, key: &S::Key, entry: &Entry<S::Value>, as_of: Moment) {
+        entry.confirm(as_of);
+        self.absences.remove(key);
+        self.source.learned(key, Some(entry), as_of);
+        self.journal.mark(key, Mark::Touch);
+    }
+
+    /// Brings an entry back from the store: only where nothing newer is known, and room is left.
+    pub fn restore(&self, key: &S::Key, as_of: Moment, entry: Option<Arc<Entry<S::Value>>>) {
+        if self.peek(key).is_some() {
+            return;
+        }
+        self.source
+            .learned(key, entry.as_deref().map(|entry| &**entry), as_of);
+        self.make_room_for_index();
+        let (Some(memory), Some(entry)) = (&self.memory, entry) else {
+            return;
+        };
+        let fits = entry.weight_bytes() <= self.config.max_entry_bytes
+            && memory.has_room_for(entry.weight_bytes());
+        if fits {
+            let (_, evicted) = memory.insert(key.clone(), entry);
+            self.note_evicted(evicted);
+        } else {
+            self.journal.mark(key, Mark::Row(as_of));
+        }
+    }
+
+    /// The key does not exist (any more): nothing of it stays but the memory of its absence.
+    pub fn gone(&self, key: &S::Key, remembered: Option<(S::Gone, Moment)>) {
+        if let Some(memory) = &self.memory {
+            memory.remove(key);
+        }
+        match remembered {
+            Some((how, until)) => self.absences.put(key.clone(), Absence::Gone(how), until),
+            None => self.absences.remove(key),
+        }
+        self.source.vanished(key);
+        self.journal.mark(key, Mark::Remove);
+    }
+
+    /// Forgets what is known about a key's value: the next reader asks the upstream.
+    pub fn forget(&self, key: &S::Key, now: Moment) -> bool {
+        self.absences.remove(key);
+        let Some(entry) = self.memory.as_ref().and_then(|memory| memory.remove(key)) else {
+            // On disk it may still lie, if it is being restored right now.
+            self.journal.mark(key, Mark::Row(now));
+            return false;
+        };
+        self.counters.evicted(EvictionCause::Purge, 1);
+        self.journal.mark(key, Mark::Row(entry.as_of()));
+        true
+    }
+
+    /// Forgets every value; that the keys exist stays known.
+    pub fn forget_all(&self) {
+        self.absences.clear();
+        let Some(memory) = &self.memory else { return };
+        self.counters
+            .evicted(EvictionCause::Purge, memory.len() as u64);
+        memory.for_each(|key, entry| self.journal.mark(key, Mark::Row(entry.as_of())));
+        memory.clear();
+    }
+
+    /// Keeps an entry's value but no longer trusts it.
+    pub fn distrust(&self, key: &S::Key, trust: Trust) -> bool {
+        self.absences.remove(key);
+        self.peek(key).is_some_and(|entry| {
+            entry.trust(trust);
+            self.journal.mark(key, Mark::Touch);
+            true
+        })
+    }
+
+    fn note_evicted(&self, evicted: Vec<(S::Key, Moment)>) {
+        self.counters
+            .evicted(EvictionCause::Size, evicted.len() as u64);
+        for (key, as_of) in evicted {
+            self.journal.mark(&key, Mark::Row(as_of));
+        }
+    }
+
+    /// Takes what the source's index holds off the serving tier's share of the cap.
+    fn make_room_for_index(&self) {
+        let Some(memory) = &self.memory else { return };
+        let wanted = (self.source.held_bytes() as u64).next_multiple_of(RESERVE_STEP);
+        if self.reserved.load(Ordering::Relaxed) != wanted {
+            let taken = wanted + self.absences.capacity_bytes();
+            // Resized before the reserve counts: the sum never shows more than the cap.
+            self.note_evicted(memory.resize(self.config.max_bytes.saturating_sub(taken)));
+            self.reserved.store(wanted, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Spreads windows by key alone, so that a restart does not deal them anew.
+fn jitter_per_mille<K: std::hash::Hash>(key: &K) -> u16 {
+    let spread = FxBuildHasher.hash_one(key) >> 32;
+    u16::try_from(spread % (u64::from(MAX_JITTER_PER_MILLE) + 1)).unwrap_or(0)
+}
