@@ -10,3 +10,4 @@ pub mod contract;
 pub mod product;
 pub mod secrets;
 pub mod telemetry;
+pub mod upstream;

@@ -1,0 +1,397 @@
+//! The inventory API, the source of truth: typed calls, and what can go wrong with them.
+
+mod address;
+mod answer;
+mod asked;
+mod call;
+mod deadline;
+mod error;
+mod observe;
+mod page;
+mod retry;
+mod stack;
+pub mod transport;
+pub mod wire;
+
+pub use call::{AttemptOutcome, Operation};
+pub use error::UpstreamError;
+pub use page::{DecodedPage, RawPage};
+
+use crate::clock::{Clock, Moment};
+use crate::product::{Cursor, Draft, Product, ProductId, PublishedMembers};
+use crate::secrets::{Late, Secret};
+use crate::telemetry::Conversation;
+use address::Addresses;
+use answer::Answer;
+use asked::Asked;
+use bytes::Bytes;
+use call::Call;
+use http::{Method, StatusCode};
+use observe::Observer;
+use serde_json::value::RawValue;
+use std::sync::Arc;
+use std::time::Duration;
+use tower::ServiceExt;
+use transport::Transport;
+
+/// The longest answer with one product, in bytes.
+pub const MAX_PRODUCT_BYTES: usize = 4 * 1024 * 1024;
+/// The longest answer with one page of the list, in bytes.
+pub const MAX_PAGE_BYTES: usize = 64 * 1024 * 1024;
+/// The longest other answer, in bytes.
+pub const MAX_SMALL_BYTES: usize = 64 * 1024;
+
+/// How to reach the inventory, and how patiently.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `UPSTREAM_API`: base URL, without a trailing slash.
+    pub base: http::Uri,
+    /// `API_KEY`: sent as `x-api-key`; until it is here, calls fail as [`UpstreamError::NotReady`].
+    pub api_key: Late<Secret>,
+    /// `UPSTREAM_TIMEOUT_MS`: one attempt.
+    pub attempt_timeout: Duration,
+    /// `UPSTREAM_DEADLINE_MS`: one call, retries and queueing included.
+    pub deadline: Duration,
+    /// `UPSTREAM_MAX_ATTEMPTS`: 1 never retries.
+    pub max_attempts: u32,
+    /// `UPSTREAM_MAX_CONCURRENT`: attempts in flight.
+    pub max_concurrent: usize,
+    /// `UPSTREAM_PAGE_SIZE`: products asked for in one page of a listing pass.
+    pub page_size: u32,
+    /// `PUBLISHED_MEMBERS`.
+    pub published: PublishedMembers,
+    /// The contract's dependency range for the inventory's version.
+    pub compatible: semver::VersionReq,
+}
+
+/// The inventory's own validators for a product, for conditional GETs and `If-Match`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Validators {
+    /// Its `ETag`, verbatim.
+    pub etag: Option<Box<str>>,
+    /// Its `Last-Modified`, verbatim.
+    pub last_modified: Option<Box<str>>,
+}
+
+/// A product as the inventory confirmed it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Confirmed {
+    /// The product.
+    pub product: Product,
+    /// The validators it came with.
+    pub validators: Validators,
+    /// When the request was sent: the value is at least that new.
+    pub sent_at: Moment,
+}
+
+/// The answer to a GET of one product.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fetched {
+    /// 200.
+    Product(Box<Confirmed>),
+    /// 304: what the caller knows is still current.
+    NotModified {
+        /// When the request was sent.
+        sent_at: Moment,
+    },
+    /// 404 or 410: there is no such product.
+    Gone {
+        /// Which of the two.
+        status: http::StatusCode,
+    },
+}
+
+/// What is known about the inventory without asking it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reachability {
+    /// Whether the last call got a usable answer; `None` before any call.
+    pub up: Option<bool>,
+    /// When that was.
+    pub at: Option<Moment>,
+    /// How long it took.
+    pub took: Option<Duration>,
+    /// Whether our credential was refused by the last call that got an answer.
+    pub denied: bool,
+    /// The version it last reported, and whether the contract's range admits it.
+    pub version: Option<(String, bool)>,
+}
+
+/// The inventory API. Cheap to clone.
+#[derive(Clone)]
+pub struct Inventory {
+    config: Arc<Config>,
+    addresses: Arc<Addresses>,
+    clock: Clock,
+    observer: Observer,
+    stack: Transport,
+}
+
+// === impl Inventory ===
+
+impl Inventory {
+    /// Puts the outbound stack on `transport`.
+    pub fn new(config: Config, transport: Transport, clock: Clock) -> Self {
+        let observer = Observer::new(clock);
+        Self {
+            stack: stack::build(&config, clock, observer.clone(), transport),
+            addresses: Arc::new(Addresses::below(&config.base)),
+            config: Arc::new(config),
+            clock,
+            observer,
+        }
+    }
+
+    /// Gets one product; conditionally where `known` has validators.
+    ///
+    /// # Errors
+    /// Any but [`UpstreamError::Refused`] and [`UpstreamError::Gone`].
+    pub async fn get(
+        &self,
+        id: &ProductId,
+        known: Option<&Validators>,
+        cause: Conversation,
+    ) -> Result<Fetched, UpstreamError> {
+        let asked = Asked::new(Operation::Get, self.addresses.product(id)).unless_changed(known);
+        let is_conditional = asked.is_conditional();
+        let answer = match self.call(asked, cause).await {
+            Err(UpstreamError::Gone { status }) => return Ok(Fetched::Gone { status }),
+            other => other?,
+        };
+        match answer.status() {
+            StatusCode::NOT_MODIFIED if is_conditional => Ok(Fetched::NotModified {
+                sent_at: answer.sent_at,
+            }),
+            _ => {
+                let confirmed = self.confirm(&answer, Some(id))?;
+                Ok(Fetched::Product(Box::new(confirmed)))
+            }
+        }
+    }
+
+    /// Gets one page of the list: `limit` products at most, behind the inventory's cursor `after`.
+    ///
+    /// # Errors
+    /// Any but [`UpstreamError::Refused`]; [`UpstreamError::Gone`] where there is no list.
+    pub async fn list(
+        &self,
+        limit: u32,
+        after: Option<&str>,
+        cause: Conversation,
+    ) -> Result<RawPage, UpstreamError> {
+        self.page(limit, after, None, cause).await
+    }
+
+    /// Gets one page of the products that changed at `since` or later; else like [`Inventory::list`].
+    ///
+    /// # Errors
+    /// As [`Inventory::list`].
+    pub async fn list_changed(
+        &self,
+        since: jiff::Timestamp,
+        limit: u32,
+        after: Option<&str>,
+        cause: Conversation,
+    ) -> Result<RawPage, UpstreamError> {
+        self.page(limit, after, Some(since), cause).await
+    }
+
+    /// How many products there are; `None` where the inventory does not offer it.
+    ///
+    /// # Errors
+    /// Where it did not answer, or refused our credential.
+    pub async fn count(&self, cause: Conversation) -> Result<Option<u64>, UpstreamError> {
+        let asked = Asked::new(Operation::List, self.addresses.count());
+        let answer = match self.send(asked, cause).await {
+            // An inventory without `?count` may refuse it, or not see it and answer a list.
+            Err(UpstreamError::Gone { .. } | UpstreamError::Invalid { .. }) => return Ok(None),
+            other => other?,
+        };
+        answer.read(|json| Ok(json.get().parse().ok()))
+    }
+
+    /// The live stock of one product, verbatim JSON; `None` if there is no such product.
+    ///
+    /// # Errors
+    /// Any but [`UpstreamError::Refused`] and [`UpstreamError::Gone`].
+    pub async fn availability(
+        &self,
+        id: &ProductId,
+        cause: Conversation,
+    ) -> Result<Option<Bytes>, UpstreamError> {
+        let asked = Asked::new(Operation::Availability, self.addresses.availability(id));
+        let answer = match self.call(asked, cause).await {
+            Err(UpstreamError::Gone { .. }) => return Ok(None),
+            other => other?,
+        };
+        answer.read(|_| Ok(()))?;
+        Ok(Some(answer.body().clone()))
+    }
+
+    /// Creates a product.
+    ///
+    /// # Errors
+    /// Any. After [`UpstreamError::Unknown`] and [`UpstreamError::Failing`] it may exist.
+    pub async fn create(
+        &self,
+        draft: &Draft,
+        cause: Conversation,
+    ) -> Result<Confirmed, UpstreamError> {
+        let body = wire::body(draft, draft.id.as_ref());
+        let asked = Asked::new(Operation::Create, self.addresses.products());
+        let answer = self.call(asked.writing(Method::POST, body), cause).await?;
+        self.confirm(&answer, draft.id.as_ref())
+    }
+
+    /// Creates or replaces a product. True when it was created. With `if_match` only if the
+    /// inventory's product is still that one; else it refuses with 412.
+    ///
+    /// # Errors
+    /// Any. After [`UpstreamError::Unknown`] and [`UpstreamError::Failing`] it may be replaced.
+    pub async fn replace(
+        &self,
+        id: &ProductId,
+        draft: &Draft,
+        if_match: Option<&Validators>,
+        cause: Conversation,
+    ) -> Result<(Confirmed, bool), UpstreamError> {
+        let body = wire::body(draft, Some(id));
+        let asked = Asked::new(Operation::Replace, self.addresses.product(id))
+            .if_unchanged(if_match)
+            .writing(Method::PUT, body);
+        let answer = self.call(asked, cause).await?;
+        let confirmed = self.confirm(&answer, Some(id))?;
+        Ok((confirmed, answer.status() == StatusCode::CREATED))
+    }
+
+    /// Deletes a product. Returns when the request was sent.
+    ///
+    /// # Errors
+    /// Any. After [`UpstreamError::Unknown`] and [`UpstreamError::Failing`] it may be deleted.
+    pub async fn delete(
+        &self,
+        id: &ProductId,
+        if_match: Option<&Validators>,
+        cause: Conversation,
+    ) -> Result<Moment, UpstreamError> {
+        let asked = Asked::new(Operation::Delete, self.addresses.product(id))
+            .if_unchanged(if_match)
+            .deleting();
+        let answer = self.call(asked, cause).await?;
+        answer.accept(match answer.status() {
+            StatusCode::NOT_MODIFIED => Err("it answered 304 to a write".to_owned()),
+            _ => Ok(answer.sent_at),
+        })
+    }
+
+    /// Asks for its health and remembers the version it reports.
+    ///
+    /// # Errors
+    /// Where it does not work. One that has no health to ask for but answers is taken to work.
+    pub async fn probe(&self, cause: Conversation) -> Result<(), UpstreamError> {
+        let asked = Asked::new(Operation::Health, self.addresses.health());
+        let answer = match self.call(asked, cause).await {
+            Err(UpstreamError::Gone { .. }) => return Ok(()),
+            other => other?,
+        };
+        let health = answer.read(|json| Ok(wire::health(json)?))?;
+        let range = &self.config.compatible;
+        self.observer
+            .version(health.version.map(|version| judged(&version, range)));
+        Ok(())
+    }
+
+    /// What is known without asking.
+    pub fn reachability(&self) -> Reachability {
+        self.observer.reachability()
+    }
+
+    /// The configuration it runs with.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    async fn page(
+        &self,
+        limit: u32,
+        after: Option<&str>,
+        since: Option<jiff::Timestamp>,
+        cause: Conversation,
+    ) -> Result<RawPage, UpstreamError> {
+        let url = self.addresses.page(limit, after, since);
+        let answer = self.call(Asked::new(Operation::List, url), cause).await?;
+        let page = answer.read(|json| page_after(json, after))?;
+        Ok(RawPage {
+            items: page.items,
+            after: page.after,
+            sent_at: answer.sent_at,
+        })
+    }
+
+    /// Sends a request down the stack; an answer that its API does not promise is an operator's matter.
+    async fn call(&self, asked: Asked, cause: Conversation) -> Result<Answer, UpstreamError> {
+        let operation = asked.operation.as_str();
+        let result = self.send(asked, cause).await;
+        if let Err(UpstreamError::Invalid { what }) = &result {
+            tracing::error!(
+                operation,
+                what,
+                "The inventory's answer is not usable: {what}"
+            );
+        }
+        result
+    }
+
+    async fn send(&self, asked: Asked, cause: Conversation) -> Result<Answer, UpstreamError> {
+        let operation = asked.operation;
+        let now = self.clock.now();
+        let call = Call::new(operation, now + self.config.deadline);
+        let Some(key) = self.config.api_key.get() else {
+            self.observer.rejected(operation);
+            return Err(UpstreamError::NotReady);
+        };
+        let request = asked
+            .request(call, key, cause)
+            .map_err(|error| UpstreamError::Unreachable(error.into()))?;
+        let result = self.stack.clone().oneshot(request).await;
+        Answer::of(operation, result, &self.observer, now)
+    }
+
+    /// Reads the product of an answer, which must be the one asked for.
+    fn confirm(&self, answer: &Answer, id: Option<&ProductId>) -> Result<Confirmed, UpstreamError> {
+        let product = answer.read(|json| {
+            let product = wire::product(json, &self.config.published);
+            let product = product.map_err(|error| format!("its product breaks a rule: {error}"))?;
+            match id {
+                Some(id) if *id != product.id => Err("it is another product".to_owned()),
+                _ => Ok(product),
+            }
+        })?;
+        Ok(Confirmed {
+            product,
+            validators: answer.validators(),
+            sent_at: answer.sent_at,
+        })
+    }
+}
+
+/// A page of the list that lies behind `after`.
+fn page_after(json: &RawValue, after: Option<&str>) -> Result<wire::Page, String> {
+    let page = wire::page(json)?;
+    match page.after.as_deref() {
+        Some(next) if Some(next) == after => Err("the list's cursor does not advance".to_owned()),
+        Some(next) if Cursor::upstream(next).is_none() => {
+            Err("the list's cursor is empty or too long".to_owned())
+        }
+        _ => Ok(page),
+    }
+}
+
+/// A reported version, fit for a log, and whether `range` admits it.
+fn judged(version: &str, range: &semver::VersionReq) -> (String, bool) {
+    let admitted = semver::Version::parse(version).is_ok_and(|version| range.matches(&version));
+    let plain = |c: &char| c.is_ascii_alphanumeric() || ".-+_".contains(*c);
+    (version.chars().filter(plain).take(64).collect(), admitted)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,110 @@
+//! A call as an operation describes it, and the request it becomes.
+
+use super::Validators;
+use super::call::{Call, Operation};
+use crate::secrets::Secret;
+use crate::telemetry::Conversation;
+use bytes::Bytes;
+use http::header::{
+    ACCEPT, CONTENT_TYPE, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+const CONVERSATION: HeaderName = HeaderName::from_static("x-conversation");
+
+/// A call as an operation describes it, before it becomes a request.
+pub(super) struct Asked {
+    pub(super) operation: Operation,
+    method: Method,
+    url: String,
+    /// Conditions: `If-…`.
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+// === impl Asked ===
+
+impl Asked {
+    /// A GET.
+    pub(super) fn new(operation: Operation, url: String) -> Self {
+        Self {
+            operation,
+            method: Method::GET,
+            url,
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+        }
+    }
+
+    /// With a JSON body.
+    pub(super) fn writing(mut self, method: Method, body: Bytes) -> Self {
+        let json = HeaderValue::from_static("application/json");
+        self.headers.insert(CONTENT_TYPE, json);
+        Self {
+            method,
+            body,
+            ..self
+        }
+    }
+
+    pub(super) fn deleting(self) -> Self {
+        Self {
+            method: Method::DELETE,
+            ..self
+        }
+    }
+
+    pub(super) fn is_conditional(&self) -> bool {
+        !self.headers.is_empty()
+    }
+
+    /// Asks for an answer only if the product is no longer the one with these validators.
+    pub(super) fn unless_changed(mut self, known: Option<&Validators>) -> Self {
+        let known = known.cloned().unwrap_or_default();
+        self.condition(IF_NONE_MATCH, known.etag);
+        self.condition(IF_MODIFIED_SINCE, known.last_modified);
+        self
+    }
+
+    /// Asks for a write only if the product is still the one with these validators.
+    pub(super) fn if_unchanged(mut self, known: Option<&Validators>) -> Self {
+        let known = known.cloned().unwrap_or_default();
+        match known.etag {
+            Some(etag) => self.condition(IF_MATCH, Some(etag)),
+            None => self.condition(IF_UNMODIFIED_SINCE, known.last_modified),
+        }
+        self
+    }
+
+    fn condition(&mut self, name: HeaderName, value: Option<Box<str>>) {
+        let value = value.and_then(|value| HeaderValue::from_str(&value).ok());
+        self.headers.extend(value.map(|value| (name, value)));
+    }
+
+    /// The request: with our credential, on behalf of `cause`.
+    ///
+    /// # Errors
+    /// Where the address is too long, or the credential has characters that no header may have.
+    /// The error repeats neither.
+    pub(super) fn request(
+        self,
+        call: Call,
+        key: &Secret,
+        cause: Conversation,
+    ) -> Result<http::Request<Bytes>, http::Error> {
+        let mut key = HeaderValue::from_str(key.expose())?;
+        key.set_sensitive(true);
+        let mut request = http::Request::builder()
+            .method(self.method)
+            .uri(self.url)
+            .header(CONVERSATION, cause.to_string())
+            .header(API_KEY, key)
+            .header(ACCEPT, "application/json")
+            .extension(self.operation.body_limit())
+            .extension(call)
+            .body(self.body)?;
+        request.headers_mut().extend(self.headers);
+        Ok(request)
+    }
+}

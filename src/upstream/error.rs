@@ -1,0 +1,49 @@
+//! What can go wrong with a call to the inventory.
+
+use std::time::Duration;
+
+/// Why a call to the inventory did not give an answer, in terms of what the caller can do.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamError {
+    /// Our own credential has not arrived yet. Retry later.
+    #[error("the credential for the inventory (API_KEY) has not been resolved yet")]
+    NotReady,
+    /// It could not be reached: nothing was sent. Retry later.
+    #[error("the inventory can not be reached")]
+    Unreachable(#[source] tower::BoxError),
+    /// No complete answer in time, or the connection broke after sending. A write may have been applied.
+    #[error("the inventory did not answer in time, or broke off")]
+    Unknown(#[source] tower::BoxError),
+    /// It answered 429 or 5xx. Retry later.
+    #[error("the inventory answered {status}")]
+    Failing {
+        /// Its status.
+        status: http::StatusCode,
+        /// What its `Retry-After` asked for.
+        retry_after: Option<Duration>,
+    },
+    /// It answered 401 or 403: our credential is wrong. An operator must act.
+    #[error("the inventory refused our credential with {status}")]
+    Denied {
+        /// Its status.
+        status: http::StatusCode,
+    },
+    /// It answered something that is not what the API promises.
+    #[error("the inventory's answer is not usable: {what}")]
+    Invalid {
+        /// What is wrong with it: no excerpt of the answer.
+        what: String,
+    },
+    /// It refused a write with 400, 409, 412 or 422. Nothing was changed.
+    #[error("the inventory refused the write with {status}")]
+    Refused {
+        /// Its status.
+        status: http::StatusCode,
+    },
+    /// There is no such product to write to (404 or 410).
+    #[error("the inventory has no such product")]
+    Gone {
+        /// 404 or 410.
+        status: http::StatusCode,
+    },
+}

@@ -1,0 +1,316 @@
+//! Calls through the whole stack, into a transport that answers by a script. Time is paused.
+
+mod answers;
+
+use super::*;
+use http::HeaderValue;
+use std::sync::Mutex;
+use tokio::time::sleep;
+use tower::BoxError;
+
+const TEA: &str = r#"{"id":"p-1","name":"Tea","price":{"amount":5,"currency":"EUR"}}"#;
+
+type Reply = Result<http::Response<Bytes>, BoxError>;
+type Seen = Arc<Mutex<Vec<http::Request<Bytes>>>>;
+
+fn config() -> Config {
+    Config {
+        base: "http://inventory/api".parse().unwrap(),
+        api_key: Late::ready(Secret::new("k-1")),
+        attempt_timeout: Duration::from_secs(3),
+        deadline: Duration::from_secs(10),
+        max_attempts: 3,
+        max_concurrent: 64,
+        page_size: 500,
+        published: PublishedMembers::None,
+        compatible: semver::VersionReq::parse("^1.0.0").unwrap(),
+    }
+}
+
+/// An inventory whose `n`th attempt (from 0) is answered by `answer(n)`, and what it has seen.
+fn scripted<F, Fut>(config: Config, answer: F) -> (Inventory, Seen)
+where
+    F: Fn(usize) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = Reply> + Send + 'static,
+{
+    let seen = Seen::default();
+    let log = seen.clone();
+    let transport = Transport::new(tower::service_fn(move |request| {
+        let nth = log.lock().unwrap().len();
+        log.lock().unwrap().push(request);
+        answer(nth)
+    }));
+    (Inventory::new(config, transport, Clock::start()), seen)
+}
+
+/// Answers all attempts alike.
+fn always(status: u16, body: &'static str) -> (Inventory, Seen) {
+    scripted(config(), move |_| async move { reply(status, body) })
+}
+
+fn reply(status: u16, body: &'static str) -> Reply {
+    let response = http::Response::builder().status(status);
+    let response = response.header("content-type", "application/json");
+    Ok(response.body(Bytes::from(body))?)
+}
+
+fn with_header(reply: Reply, name: &'static str, value: &'static str) -> Reply {
+    let mut response = reply?;
+    response
+        .headers_mut()
+        .insert(name, HeaderValue::from_static(value));
+    Ok(response)
+}
+
+fn id() -> ProductId {
+    ProductId::parse("p-1").unwrap()
+}
+
+fn draft() -> Draft {
+    Draft::parse(TEA.as_bytes(), None).unwrap()
+}
+
+async fn get(inventory: &Inventory) -> Result<Fetched, UpstreamError> {
+    inventory.get(&id(), None, Conversation::new()).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_carries_our_credential_and_the_conversation() {
+    let (inventory, seen) = always(200, TEA);
+    let cause = Conversation::new();
+    inventory.get(&id(), None, cause).await.unwrap();
+    let seen = seen.lock().unwrap();
+    assert_eq!(seen[0].uri(), "http://inventory/api/products/p-1");
+    assert_eq!(seen[0].headers()["x-api-key"], "k-1");
+    assert!(seen[0].headers()["x-api-key"].is_sensitive());
+    assert_eq!(seen[0].headers()["x-conversation"], cause.to_string());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_sent_before_the_credential_is_here() {
+    let api_key = Late::pending();
+    let waiting = Config {
+        api_key: api_key.clone(),
+        ..config()
+    };
+    let (inventory, seen) = scripted(waiting, |_| async { reply(200, TEA) });
+    assert!(matches!(
+        get(&inventory).await,
+        Err(UpstreamError::NotReady)
+    ));
+    assert!(seen.lock().unwrap().is_empty());
+    api_key.deliver(Secret::new("k-2"));
+    assert!(get(&inventory).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_product_comes_with_the_inventorys_validators_and_the_time_it_was_asked_for() {
+    let (inventory, _) = scripted(config(), |_| async {
+        sleep(Duration::from_secs(1)).await;
+        let reply = with_header(reply(200, TEA), "etag", "W/\"x\"");
+        with_header(reply, "last-modified", "Sun, 06 Nov 1994 08:49:37 GMT")
+    });
+    let before = inventory.clock.now();
+    let Ok(Fetched::Product(confirmed)) = get(&inventory).await else {
+        panic!("no product");
+    };
+    assert_eq!(confirmed.sent_at, before);
+    assert_eq!(confirmed.validators.etag.as_deref(), Some("W/\"x\""));
+    let modified = confirmed.validators.last_modified.as_deref();
+    assert_eq!(modified, Some("Sun, 06 Nov 1994 08:49:37 GMT"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conditional_get_may_be_answered_not_modified() {
+    let (inventory, seen) = always(304, "");
+    let known = Validators {
+        etag: Some("\"x\"".into()),
+        last_modified: Some("Sun, 06 Nov 1994 08:49:37 GMT".into()),
+    };
+    let fetched = inventory
+        .get(&id(), Some(&known), Conversation::new())
+        .await;
+    assert!(matches!(fetched, Ok(Fetched::NotModified { .. })));
+    let headers = seen.lock().unwrap()[0].headers().clone();
+    assert_eq!(headers["if-none-match"], "\"x\"");
+    assert_eq!(
+        headers["if-modified-since"],
+        "Sun, 06 Nov 1994 08:49:37 GMT"
+    );
+    // Nobody asked conditionally, so there is nothing that could be still current.
+    assert!(matches!(
+        get(&inventory).await,
+        Err(UpstreamError::Invalid { .. })
+    ));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_product_that_is_not_there_is_gone_and_the_inventory_up() {
+    for status in [404, 410] {
+        let (inventory, seen) = always(status, "");
+        assert!(matches!(get(&inventory).await, Ok(Fetched::Gone { .. })));
+        assert_eq!(seen.lock().unwrap().len(), 1);
+        assert_eq!(inventory.reachability().up, Some(true));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_safe_call_is_tried_again_until_it_works() {
+    let (inventory, seen) = scripted(config(), |nth| async move {
+        match nth {
+            0 => Err(transport::TransportError::NotSent("refused".into()).into()),
+            1 => reply(503, ""),
+            _ => reply(200, TEA),
+        }
+    });
+    assert!(matches!(get(&inventory).await, Ok(Fetched::Product(_))));
+    assert_eq!(seen.lock().unwrap().len(), 3);
+    assert_eq!(inventory.reachability().up, Some(true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn attempts_are_bounded_and_the_last_failure_is_told() {
+    let (inventory, seen) = always(500, "");
+    let result = get(&inventory).await;
+    assert!(matches!(
+        result,
+        Err(UpstreamError::Failing {
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            ..
+        })
+    ));
+    assert_eq!(seen.lock().unwrap().len(), 3);
+    assert_eq!(inventory.reachability().up, Some(false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_that_the_inventory_asks_for_is_kept() {
+    let (inventory, _) = scripted(config(), |nth| async move {
+        match nth {
+            0 => with_header(reply(429, ""), "retry-after", "2"),
+            _ => reply(200, TEA),
+        }
+    });
+    let began = inventory.clock.now();
+    assert!(get(&inventory).await.is_ok());
+    assert!(inventory.clock.now().since(began) >= Duration::from_secs(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_that_does_not_fit_is_left_to_the_caller() {
+    let (inventory, seen) = scripted(config(), |_| async {
+        with_header(reply(503, ""), "retry-after", "60")
+    });
+    let began = inventory.clock.now();
+    let Err(UpstreamError::Failing { retry_after, .. }) = get(&inventory).await else {
+        panic!("not failing");
+    };
+    assert_eq!(retry_after, Some(Duration::from_secs(60)));
+    assert_eq!(inventory.clock.now(), began);
+    assert_eq!(seen.lock().unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn writes_are_never_repeated() {
+    let (inventory, seen) = always(503, "");
+    let cause = Conversation::new();
+    assert!(inventory.create(&draft(), cause).await.is_err());
+    assert!(
+        inventory
+            .replace(&id(), &draft(), None, cause)
+            .await
+            .is_err()
+    );
+    assert!(inventory.delete(&id(), None, cause).await.is_err());
+    assert_eq!(seen.lock().unwrap().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_inventory_that_hangs_costs_the_deadline_at_most() {
+    let (inventory, seen) = scripted(config(), |_| std::future::pending());
+    let began = inventory.clock.now();
+    assert!(matches!(
+        get(&inventory).await,
+        Err(UpstreamError::Unknown(_))
+    ));
+    let took = inventory.clock.now().since(began);
+    assert!(
+        (Duration::from_secs(9)..=Duration::from_secs(10)).contains(&took),
+        "{took:?}"
+    );
+    assert_eq!(seen.lock().unwrap().len(), 3);
+    let known = inventory.reachability();
+    assert_eq!(
+        (known.up, known.took),
+        (Some(false), Some(Duration::from_secs(3)))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_hangs_has_an_unknown_outcome() {
+    let (inventory, seen) = scripted(config(), |_| std::future::pending());
+    let result = inventory
+        .replace(&id(), &draft(), None, Conversation::new())
+        .await;
+    assert!(matches!(result, Err(UpstreamError::Unknown(_))));
+    assert_eq!(seen.lock().unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_never_got_a_slot_was_not_sent() {
+    let narrow = Config {
+        max_concurrent: 1,
+        attempt_timeout: Duration::from_secs(60),
+        ..config()
+    };
+    let (inventory, seen) = scripted(narrow, |_| std::future::pending());
+    let (cause, product) = (Conversation::new(), id());
+    let (first, second) = tokio::join!(
+        inventory.delete(&product, None, cause),
+        inventory.delete(&product, None, cause),
+    );
+    assert!(matches!(first, Err(UpstreamError::Unknown(_))));
+    assert!(matches!(second, Err(UpstreamError::Unreachable(_))));
+    assert_eq!(seen.lock().unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_before_a_retry_holds_no_slot() {
+    let narrow = Config {
+        max_concurrent: 1,
+        ..config()
+    };
+    let (inventory, _) = scripted(narrow, |nth| async move {
+        match nth {
+            0 => with_header(reply(503, ""), "retry-after", "5"),
+            _ => reply(200, TEA),
+        }
+    });
+    let began = inventory.clock.now();
+    let second = async {
+        sleep(Duration::from_millis(1)).await;
+        get(&inventory).await.unwrap();
+        inventory.clock.now().since(began)
+    };
+    let (first, second) = tokio::join!(get(&inventory), second);
+    assert!(first.is_ok());
+    assert!(second < Duration::from_secs(1), "{second:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_attempts_are_in_flight_than_there_are_slots() {
+    let narrow = Config {
+        max_concurrent: 3,
+        ..config()
+    };
+    let (inventory, _) = scripted(narrow, |_| async {
+        sleep(Duration::from_secs(1)).await;
+        reply(200, TEA)
+    });
+    let began = inventory.clock.now();
+    let calls = (0..9).map(|_| get(&inventory));
+    for result in futures_util::future::join_all(calls).await {
+        assert!(result.is_ok());
+    }
+    assert_eq!(inventory.clock.now().since(began).as_secs(), 3);
+}

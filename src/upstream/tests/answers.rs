@@ -1,0 +1,204 @@
+//! What the inventory says, and what is made of it.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_not_what_was_promised_is_invalid_and_not_repeated() {
+    let html = "text/html; charset=utf-8";
+    let other = r#"{"id":"p-2","name":"Tea","price":{"amount":5,"currency":"EUR"}}"#;
+    for (body, kind, expected) in [
+        ("<html>", html, "content type"),
+        ("<html>", "application/json", "is not JSON"),
+        (
+            r#"{"id":"p-1","na"#,
+            "application/json",
+            "ends in the middle",
+        ),
+        ("", "application/json", "ends in the middle"),
+        (other, "application/json", "another product"),
+        (r#"{"id":"p-1"}"#, "application/json", "`name` is missing"),
+    ] {
+        let script = move |_| async move { with_header(reply(200, body), "content-type", kind) };
+        let (inventory, seen) = scripted(config(), script);
+        let Err(UpstreamError::Invalid { what }) = get(&inventory).await else {
+            panic!("{body} is taken");
+        };
+        assert!(what.contains(expected), "{what}");
+        assert_eq!(seen.lock().unwrap().len(), 1);
+        assert_eq!(inventory.reachability().up, Some(false));
+        // A write was accepted; what came of it is not known.
+        let written = inventory
+            .replace(&id(), &draft(), None, Conversation::new())
+            .await;
+        assert!(matches!(written, Err(UpstreamError::Unknown(_))), "{body}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_credential_is_remembered_until_a_call_that_needs_it_works() {
+    let (inventory, _) = scripted(config(), |nth| async move {
+        match nth {
+            0 => reply(401, ""),
+            1 => reply(200, r#"{"status":"Healthy","version":"1.4.0"}"#),
+            _ => reply(200, TEA),
+        }
+    });
+    assert!(matches!(
+        get(&inventory).await,
+        Err(UpstreamError::Denied { .. })
+    ));
+    assert!(inventory.reachability().denied);
+    assert_eq!(inventory.reachability().up, Some(false));
+    inventory.probe(Conversation::new()).await.unwrap();
+    assert!(inventory.reachability().denied);
+    get(&inventory).await.unwrap();
+    assert!(!inventory.reachability().denied);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_reported_version_is_judged_by_the_range() {
+    for (body, expected) in [
+        (
+            r#"{"status":"Healthy","version":"1.4.0"}"#,
+            Some(("1.4.0", true)),
+        ),
+        (r#"{"version":"2.0.0"}"#, Some(("2.0.0", false))),
+        (r#"{"version":"<new>\n"}"#, Some(("new", false))),
+        (r#"{"status":"Healthy"}"#, None),
+    ] {
+        let (inventory, _) = always(200, body);
+        inventory.probe(Conversation::new()).await.unwrap();
+        let version = inventory.reachability().version;
+        let version = version.as_ref().map(|(text, fits)| (text.as_str(), *fits));
+        assert_eq!(version, expected);
+    }
+    let (inventory, _) = always(404, "");
+    assert!(inventory.probe(Conversation::new()).await.is_ok());
+    let (inventory, _) = always(503, "");
+    assert!(inventory.probe(Conversation::new()).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_has_products_and_a_cursor_that_advances() {
+    let (inventory, seen) = always(
+        200,
+        r#"{"data":[1,2],"paging":{"cursors":{"after":"b+c"}}}"#,
+    );
+    let page = inventory
+        .list(500, Some("a=="), Conversation::new())
+        .await
+        .unwrap();
+    assert_eq!((page.items.len(), page.after.as_deref()), (2, Some("b+c")));
+    assert_eq!(
+        seen.lock().unwrap()[0].uri().query(),
+        Some("limit=500&after=a%3D%3D")
+    );
+    let stuck = inventory.list(500, Some("b+c"), Conversation::new()).await;
+    assert!(matches!(stuck, Err(UpstreamError::Invalid { .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_count_is_an_integer_or_not_offered() {
+    for (status, body, expected) in [
+        (200, "194", Some(194)),
+        (200, r#"{"data":[]}"#, None),
+        (200, "-1", None),
+        (400, "", None),
+        (404, "", None),
+    ] {
+        let (inventory, _) = always(status, body);
+        assert_eq!(
+            inventory.count(Conversation::new()).await.unwrap(),
+            expected,
+            "{status} {body}"
+        );
+    }
+    let (inventory, _) = always(500, "");
+    assert!(inventory.count(Conversation::new()).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn availability_is_passed_on_verbatim() {
+    let (inventory, seen) = always(200, "{ \"available\": 3 }");
+    let stock = inventory
+        .availability(&id(), Conversation::new())
+        .await
+        .unwrap();
+    assert_eq!(stock.as_deref(), Some(b"{ \"available\": 3 }".as_slice()));
+    assert_eq!(
+        seen.lock().unwrap()[0].uri().path(),
+        "/api/products/p-1/availability"
+    );
+    let (inventory, _) = always(404, "");
+    assert_eq!(
+        inventory
+            .availability(&id(), Conversation::new())
+            .await
+            .unwrap(),
+        None
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn writes_say_what_they_are_for() {
+    let (inventory, seen) = always(201, TEA);
+    let cause = Conversation::new();
+    let tag = Validators {
+        etag: Some("\"x\"".into()),
+        last_modified: Some("Sun, 06 Nov 1994 08:49:37 GMT".into()),
+    };
+    let date = Validators {
+        etag: None,
+        ..tag.clone()
+    };
+    inventory.create(&draft(), cause).await.unwrap();
+    let (_, created) = inventory
+        .replace(&id(), &draft(), Some(&tag), cause)
+        .await
+        .unwrap();
+    assert!(created);
+    inventory.delete(&id(), Some(&date), cause).await.unwrap();
+    let seen = seen.lock().unwrap();
+    let calls: Vec<String> = seen
+        .iter()
+        .map(|call| format!("{} {}", call.method(), call.uri().path()))
+        .collect();
+    assert_eq!(
+        calls,
+        [
+            "POST /api/products",
+            "PUT /api/products/p-1",
+            "DELETE /api/products/p-1"
+        ]
+    );
+    assert_eq!(seen[0].headers()["content-type"], "application/json");
+    assert_eq!(seen[1].headers()["if-match"], "\"x\"");
+    assert!(seen[1].headers().get("if-unmodified-since").is_none());
+    assert_eq!(
+        seen[2].headers()["if-unmodified-since"],
+        "Sun, 06 Nov 1994 08:49:37 GMT"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_write_changed_nothing() {
+    for status in [400, 409, 412, 422] {
+        let (inventory, _) = always(status, "");
+        let result = inventory.create(&draft(), Conversation::new()).await;
+        assert!(
+            matches!(result, Err(UpstreamError::Refused { .. })),
+            "{status}"
+        );
+        assert_eq!(inventory.reachability().up, Some(true));
+    }
+    let (inventory, _) = always(404, "");
+    let result = inventory.delete(&id(), None, Conversation::new()).await;
+    assert!(matches!(result, Err(UpstreamError::Gone { .. })));
+    let (inventory, _) = always(204, "");
+    assert!(
+        inventory
+            .delete(&id(), None, Conversation::new())
+            .await
+            .is_ok()
+    );
+}
