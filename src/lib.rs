@@ -5,6 +5,7 @@
 //! meet. `docs/ARCHITECTURE.md` draws the two straight lines; `tests/it/house.rs` keeps the borders.
 
 pub mod cache;
+pub mod catalog;
 pub mod demo;
 pub mod clock;
 pub mod contract;

@@ -1,0 +1,222 @@
+//! The catalogue: what this service does, in terms of products. Everything `http` and `ops` may see.
+
+mod health;
+mod index;
+mod invalidate;
+mod read;
+mod source;
+mod stored;
+mod warmup;
+mod write;
+
+pub use crate::cache::{Entry, EvictionCause, Inspection, Outcome, Stats};
+pub use crate::product::{
+    Cursor, Draft, PageQuery, Position, Problem, ProblemCode, Product, ProductId, QueryProblem,
+    QueryProblemCode, Representation,
+};
+pub use health::{Check, CheckStatus, Health};
+pub use invalidate::{Invalidated, Mode, Selector};
+pub use stored::Stored;
+pub use warmup::Progress;
+
+use crate::cache::{self, Cache};
+use crate::clock::Clock;
+use crate::telemetry::metrics;
+use crate::upstream::Inventory;
+use index::Index;
+use source::Products;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Notify, watch};
+use tokio_util::task::TaskTracker;
+
+/// What the catalogue itself is told; its parts have their own configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `WARMUP_ON_START`: page through the inventory's list at start, and again before entries expire.
+    pub warmup_on_start: bool,
+    /// `CACHE_TTL_SECONDS`; zero never expires.
+    pub ttl: Duration,
+    /// `HEALTH_PROBE_SECONDS`: the longest silence before the inventory is probed.
+    pub probe_interval: Duration,
+}
+
+/// A product as it is answered: the stored representation, and how it was come by.
+#[derive(Clone, Debug)]
+pub struct Served {
+    /// The product's rendered representation.
+    pub stored: Arc<Entry<Stored>>,
+    /// How the read was satisfied.
+    pub outcome: Outcome,
+    /// What remains of the window in which the value is fresh; zero when stale.
+    pub remaining: Duration,
+}
+
+/// One page of the collection.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// The products, in id order.
+    pub items: Vec<Served>,
+    /// Where the previous page ends; `None` on the first.
+    pub before: Option<Cursor>,
+    /// Where the next page begins; `None` on the last.
+    pub after: Option<Cursor>,
+    /// Whether the inventory answered (the index is not complete), not the local index.
+    pub forwarded: bool,
+}
+
+/// A product that was written.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// The id, also where the inventory chose it.
+    pub id: ProductId,
+    /// The new representation.
+    pub served: Served,
+    /// Whether it was created rather than replaced.
+    pub created: bool,
+}
+
+/// Why a catalogue operation did not succeed, in terms of what the caller can do about it.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum CatalogError {
+    /// There is no such product. `outcome` is `Negative` where we knew without asking.
+    #[error("no such product")]
+    NotFound {
+        /// How we know.
+        outcome: Outcome,
+    },
+    /// The product is gone for good (410).
+    #[error("the product is gone")]
+    Gone,
+    /// The product changed since the caller last saw it (412). Read again, then decide.
+    #[error("the product has changed")]
+    Changed,
+    /// The inventory refuses the write as conflicting, e.g. the id exists already (409).
+    #[error("the write conflicts with the inventory's state")]
+    Conflict,
+    /// The inventory refuses the written product (400, 422).
+    #[error("the inventory refused the product")]
+    Rejected,
+    /// The cursor is not one of this collection's.
+    #[error("the cursor is not valid here")]
+    BadCursor,
+    /// The inventory could not answer and nothing cached was good enough. Retry later.
+    #[error("the inventory is unavailable: {cause}")]
+    Unavailable {
+        /// Earliest useful moment to try again.
+        retry_after: Duration,
+        /// What the last attempt ran into, for the log.
+        cause: String,
+    },
+    /// Whether the write was applied is not known; the cached copy was dropped.
+    #[error("the outcome of the write is not known: {cause}")]
+    OutcomeUnknown {
+        /// What the attempt ran into, for the log.
+        cause: String,
+    },
+}
+
+/// The catalogue. Share it in an [`Arc`].
+pub struct Catalog {
+    cache: Cache<Products>,
+    config: Config,
+    clock: Clock,
+    progress: watch::Sender<Progress>,
+    /// Somebody wants a listing pass.
+    wanted: Notify,
+}
+
+// === impl Catalog ===
+
+impl Catalog {
+    /// A catalogue of `inventory`'s products. Reads no disk yet: see [`Catalog::open_store`].
+    pub fn new(
+        config: Config,
+        cache: cache::Config,
+        inventory: Inventory,
+        clock: Clock,
+        tasks: TaskTracker,
+    ) -> Self {
+        // Three quarters at most, so that there is always room for what the rows are about.
+        let index_bytes = usize::try_from(cache.max_bytes / 4 * 3).unwrap_or(usize::MAX);
+        let source = Products::new(inventory, index_bytes, clock);
+        Self {
+            cache: Cache::new(source, cache, clock, tasks),
+            config,
+            clock,
+            progress: watch::Sender::new(Progress::default()),
+            wanted: Notify::new(),
+        }
+    }
+
+    /// Opens the persistent tier and starts restoring from it, in the background.
+    ///
+    /// # Errors
+    /// If no thread can be started.
+    pub fn open_store(&self) -> std::io::Result<()> {
+        self.cache.open_store()
+    }
+
+    /// Writes what is left to the store, and waits until it is closed.
+    pub async fn close_store(&self) {
+        self.cache.close_store().await;
+    }
+
+    /// Waits until everything known now is on disk; false if there is no disk.
+    pub async fn flush(&self) -> bool {
+        self.cache.flush().await
+    }
+
+    /// Waits until the store has been read, or will not be.
+    pub async fn restored(&self) {
+        self.cache.restored().await;
+    }
+
+    /// How far the listing is, now and as it changes.
+    pub fn progress(&self) -> watch::Receiver<Progress> {
+        self.progress.subscribe()
+    }
+
+    /// What the cache holds and has done.
+    pub fn stats(&self) -> Stats {
+        self.cache.stats()
+    }
+
+    /// Products known to exist, and whether those are all there are.
+    pub fn known(&self) -> (usize, bool) {
+        (self.index().len(), self.index().is_complete())
+    }
+
+    /// What the cache knows about one product, without touching it.
+    pub fn inspect(&self, id: &ProductId) -> Option<Inspection> {
+        self.cache.inspect(id)
+    }
+
+    /// Brings the gauges up to date. Called before they are read, so that no change pays for it.
+    pub fn publish_gauges(&self) {
+        let stats = self.cache.stats();
+        metrics::cache_size(stats.entries, stats.bytes, stats.capacity_bytes);
+        metrics::store_queue_length(stats.store_queue_length);
+        metrics::index_complete(self.index().is_complete());
+    }
+
+    fn index(&self) -> &Index {
+        &self.cache.source().index
+    }
+
+    fn inventory(&self) -> &Inventory {
+        &self.cache.source().inventory
+    }
+}
+
+// === impl Served ===
+
+impl From<cache::Served<Stored>> for Served {
+    fn from(served: cache::Served<Stored>) -> Self {
+        Self {
+            stored: served.entry,
+            outcome: served.outcome,
+            remaining: served.remaining,
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! The catalogue's side of the cache: products are loaded from the inventory, rendered once, and
+//! every fact the cache accepts about one is a fact for the index.
+
+use super::index::Index;
+use super::stored::Stored;
+use crate::cache::{Loaded, Restored, Source};
+use crate::clock::{Clock, Moment};
+use crate::product::ProductId;
+use crate::telemetry::Conversation;
+use crate::upstream::{Fetched, Inventory, UpstreamError};
+use http::StatusCode;
+use std::sync::OnceLock;
+
+/// The note that says every product there was at the time is in the store.
+pub(super) const LISTED: &[u8] = b"listed";
+
+/// Products, from the inventory.
+pub struct Products {
+    pub(super) inventory: Inventory,
+    pub(super) index: Index,
+    pub(super) restored: OnceLock<Restored>,
+    clock: Clock,
+}
+
+// === impl Products ===
+
+impl Products {
+    /// Products of `inventory`, with an index of at most `index_bytes`.
+    pub fn new(inventory: Inventory, index_bytes: usize, clock: Clock) -> Self {
+        Self {
+            inventory,
+            index: Index::new(index_bytes),
+            restored: OnceLock::new(),
+            clock,
+        }
+    }
+}
+
+impl Source for Products {
+    type Key = ProductId;
+    type Value = Stored;
+    type Error = UpstreamError;
+    type Gone = StatusCode;
+    type Cause = Conversation;
+
+    async fn load(
+        &self,
+        id: &ProductId,
+        known: Option<&Stored>,
+        cause: Conversation,
+    ) -> Result<Loaded<Stored, StatusCode>, UpstreamError> {
+        let validators = known.map(|known| &known.validators);
+        match self.inventory.get(id, validators, cause).await? {
+            Fetched::Product(confirmed) => Ok(Loaded::Value {
+                value: Stored::render(&confirmed, self.clock.now().as_secs()),
+                as_of: confirmed.sent_at,
+            }),
+            Fetched::NotModified { sent_at } => Ok(Loaded::Unchanged { as_of: sent_at }),
+            Fetched::Gone { status } => Ok(Loaded::Gone(status)),
+        }
+    }
+
+    fn weight(&self, id: &ProductId, stored: &Stored) -> usize {
+        id.as_str().len() + stored.heap_bytes()
+    }
+
+    fn same(&self, held: &Stored, listed: &Stored) -> bool {
+        // Strong tags: equal tags are equal bytes.
+        held.representation.etag == listed.representation.etag
+    }
+
+    fn encode_key(&self, id: &ProductId) -> Vec<u8> {
+        id.as_str().as_bytes().to_vec()
+    }
+
+    fn decode_key(&self, bytes: &[u8]) -> Option<ProductId> {
+        ProductId::parse(std::str::from_utf8(bytes).ok()?).ok()
+    }
+
+    fn encode(&self, stored: &Stored) -> Vec<u8> {
+        stored.encode()
+    }
+
+    fn decode(&self, bytes: &[u8]) -> Option<Stored> {
+        Stored::decode(bytes)
+    }
+
+    fn learned(&self, id: &ProductId, _: Option<&Stored>, as_of: Moment) {
+        self.index.insert(id, as_of);
+    }
+
+    fn vanished(&self, id: &ProductId) {
+        self.index.remove(id);
+    }
+
+    fn for_each_known(&self, visit: &mut dyn FnMut(&ProductId, Moment)) {
+        self.index.for_each(visit);
+    }
+
+    fn held_bytes(&self) -> usize {
+        self.index.bytes()
+    }
+
+    fn restored(&self, restored: &Restored) {
+        if restored.note.as_deref() == Some(LISTED) {
+            self.index.complete();
+        }
+        let _ = self.restored.set(restored.clone());
+    }
+}

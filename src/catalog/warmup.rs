@@ -1,0 +1,334 @@
+//! The listing pass: pages through everything the inventory has, at start and again before entries
+//! expire, decoding one page while the next is fetched.
+
+use super::Catalog;
+use super::source::LISTED;
+use super::stored::Stored;
+use crate::cache::Listing;
+use crate::catalog::source::Products;
+use crate::clock::Moment;
+use crate::product::ProductId;
+use crate::telemetry::{Conversation, metrics};
+use crate::upstream::{Confirmed, RawPage, UpstreamError, Validators};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+/// Pauses after failed pages double from the first to the last of these.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LAST_PAUSE: Duration = Duration::from_secs(30);
+
+/// After so many failures in a row, a page's cursor is given up and the pass starts over.
+const CURSOR_ATTEMPTS: u32 = 5;
+
+/// How often the log tells how far a pass is.
+const REPORT_EVERY: Duration = Duration::from_secs(5);
+
+/// How far the listing is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Whether a pass is under way.
+    pub running: bool,
+    /// Products confirmed by it, or by the last one.
+    pub confirmed: u64,
+    /// Products there are, where the inventory told.
+    pub total: Option<u64>,
+    /// Products of it that were skipped as invalid.
+    pub skipped: u64,
+    /// Passes that came to an end.
+    pub passes: u64,
+    /// When the last one did.
+    pub ended_at: Option<Moment>,
+    /// Why the page under way has failed so far.
+    pub trouble: Option<String>,
+}
+
+/// What a pass has gathered.
+struct Pass {
+    began: Moment,
+    reported: Moment,
+    cause: Conversation,
+    /// Products the inventory lists in a form that can not be used: what we hold of them is kept.
+    unusable: BTreeSet<ProductId>,
+}
+
+/// What came of one page.
+struct TakenIn {
+    confirmed: u64,
+    skipped: u64,
+    unusable: Vec<ProductId>,
+}
+
+/// The pass was stopped.
+struct Stopped;
+
+// === impl Progress ===
+
+impl Progress {
+    /// Share of the products confirmed, 0 to 1; 0 while the total is not known.
+    #[allow(clippy::cast_precision_loss, reason = "a ratio for people")]
+    pub fn ratio(&self) -> f64 {
+        match self.total {
+            _ if !self.running && self.passes > 0 => 1.0,
+            Some(total) if total > 0 => (self.confirmed as f64 / total as f64).min(1.0),
+            _ => 0.0,
+        }
+    }
+}
+
+impl Catalog {
+    /// Runs listing passes until `stop` is cancelled: at start with `WARMUP_ON_START` (or when the
+    /// store was not left in order), on request, and again before the oldest entries expire.
+    pub async fn keep_warm(self: Arc<Self>, stop: CancellationToken) {
+        let running = async {
+            self.cache.restored().await;
+            let unclean = self
+                .cache
+                .source()
+                .restored
+                .get()
+                .is_some_and(|restored| !restored.clean);
+            if !self.config.warmup_on_start && !unclean {
+                self.wanted.notified().await;
+            }
+            loop {
+                let began = self.clock.now();
+                if self.pass(&stop).await.is_err() {
+                    return;
+                }
+                let took = self.clock.now().since(began);
+                match self.next_pass_after(took) {
+                    Some(wait) => {
+                        let _ = tokio::time::timeout(wait, self.wanted.notified()).await;
+                    }
+                    None => self.wanted.notified().await,
+                }
+            }
+        };
+        stop.run_until_cancelled(running).await;
+    }
+
+    /// How long to wait after a pass that took so long; `None` if entries never expire.
+    ///
+    /// Jitter shortens windows to 0.9 of the TTL, and a pass reaches its last products only at its
+    /// end: the next one begins early enough to be through by then, but rests half the TTL at least.
+    fn next_pass_after(&self, took: Duration) -> Option<Duration> {
+        let ttl = self.config.ttl;
+        let due = (ttl * 9 / 10).saturating_sub(took * 2);
+        let due = due.clamp(ttl / 2, ttl * 8 / 10);
+        (!ttl.is_zero()).then(|| due.saturating_sub(took).max(FIRST_PAUSE))
+    }
+
+    /// Asks for a listing pass soon.
+    pub(super) fn want_listing(&self) {
+        self.wanted.notify_one();
+    }
+
+    async fn pass(self: &Arc<Self>, stop: &CancellationToken) -> Result<(), Stopped> {
+        let now = self.clock.now();
+        let mut pass = Pass {
+            began: now,
+            reported: now,
+            cause: Conversation::new(),
+            unusable: BTreeSet::new(),
+        };
+        let total = self.inventory().count(pass.cause).await.ok().flatten();
+        self.progress.send_modify(|progress| {
+            let passes = progress.passes;
+            let ended_at = progress.ended_at;
+            *progress = Progress {
+                running: true,
+                total,
+                passes,
+                ended_at,
+                ..Progress::default()
+            };
+        });
+        info!(total, "Listing the inventory's products");
+        while !self.walk(&mut pass, stop).await? {
+            warn!("The inventory's list could not be followed to its end; starting over");
+        }
+        self.sweep(&pass);
+        Ok(())
+    }
+
+    /// Follows the list once; false if it has to be started over.
+    async fn walk(
+        self: &Arc<Self>,
+        pass: &mut Pass,
+        stop: &CancellationToken,
+    ) -> Result<bool, Stopped> {
+        pass.began = self.clock.now();
+        self.progress.send_modify(|progress| progress.confirmed = 0);
+        let mut after: Option<String> = None;
+        let mut decoding = None;
+        loop {
+            let listing = self.cache.begin_listing();
+            let Some(page) = self.fetch(after.as_deref(), pass, stop).await? else {
+                return Ok(false);
+            };
+            let next = page.after.clone();
+            if next.is_some() && next == after {
+                warn!("The inventory's list leads back to the same page");
+                return Ok(false);
+            }
+            // One page is decoded, off the threads that serve, while the next is on its way.
+            let previous = decoding.replace(self.take_in(page, listing));
+            if !self.note_decoded(previous, pass).await {
+                return Ok(false);
+            }
+            self.cache.room().await;
+            if next.is_none() {
+                return Ok(self.note_decoded(decoding.take(), pass).await);
+            }
+            after = next;
+        }
+    }
+
+    /// Fetches a page, however long that takes; `None` if its cursor seems to be no good any more.
+    async fn fetch(
+        &self,
+        after: Option<&str>,
+        pass: &Pass,
+        stop: &CancellationToken,
+    ) -> Result<Option<RawPage>, Stopped> {
+        let mut failures = 0;
+        loop {
+            let size = self.inventory().config().page_size;
+            match self.inventory().list(size, after, pass.cause).await {
+                Ok(page) => {
+                    self.progress
+                        .send_modify(|progress| progress.trouble = None);
+                    return Ok(Some(page));
+                }
+                Err(error) => {
+                    failures += 1;
+                    let pause = self.pause_after(failures, &error);
+                    if after.is_some() && failures >= CURSOR_ATTEMPTS {
+                        return Ok(None);
+                    }
+                    if stop
+                        .run_until_cancelled(tokio::time::sleep(pause))
+                        .await
+                        .is_none()
+                    {
+                        return Err(Stopped);
+                    }
+                }
+            }
+        }
+    }
+
+    fn pause_after(&self, failures: u32, error: &UpstreamError) -> Duration {
+        let pause = LAST_PAUSE.min(FIRST_PAUSE * (1 << failures.min(5)));
+        let pause = pause.mul_f64(0.5 + fastrand::f64() / 2.0);
+        warn!(%error, "A page of the inventory's list could not be fetched ({error}); trying again in {pause:.1?}");
+        self.progress
+            .send_modify(|progress| progress.trouble = Some(error.to_string()));
+        pause
+    }
+
+    /// Decodes and takes in a page, on a thread of the blocking pool.
+    fn take_in(
+        self: &Arc<Self>,
+        page: RawPage,
+        listing: Listing<Products>,
+    ) -> tokio::task::JoinHandle<TakenIn> {
+        let catalog = Arc::clone(self);
+        tokio::task::spawn_blocking(move || {
+            let decoded = page.decode(&catalog.inventory().config().published);
+            let now_secs = catalog.clock.now().as_secs();
+            let confirmed = decoded.products.len() as u64;
+            for product in decoded.products {
+                let id = product.id.clone();
+                let confirmed = Confirmed {
+                    product,
+                    validators: Validators::default(),
+                    sent_at: page.sent_at,
+                };
+                let stored = Stored::render(&confirmed, now_secs);
+                catalog.cache.confirm(&listing, &id, stored, page.sent_at);
+            }
+            TakenIn {
+                confirmed,
+                skipped: decoded.skipped as u64,
+                unusable: decoded.unusable,
+            }
+        })
+    }
+
+    /// Waits for a page to be decoded; false if that failed, and the page is missing.
+    async fn note_decoded(
+        &self,
+        decoding: Option<tokio::task::JoinHandle<TakenIn>>,
+        pass: &mut Pass,
+    ) -> bool {
+        let Some(decoding) = decoding else {
+            return true;
+        };
+        let Ok(taken_in) = decoding.await else {
+            warn!("A page of the inventory's list could not be decoded");
+            return false;
+        };
+        let confirmed = taken_in.confirmed;
+        metrics::warmup_products(confirmed);
+        self.progress.send_modify(|progress| {
+            progress.confirmed += confirmed;
+            progress.skipped += taken_in.skipped;
+        });
+        pass.unusable.extend(taken_in.unusable);
+        let progress = self.progress.borrow().clone();
+        metrics::warmup_progress(progress.ratio());
+        let now = self.clock.now();
+        if now.since(pass.reported) >= REPORT_EVERY {
+            pass.reported = now;
+            let (confirmed, total) = (progress.confirmed, progress.total);
+            info!(
+                confirmed,
+                total, "Listing the inventory's products: {confirmed} so far"
+            );
+        }
+        true
+    }
+
+    /// Ends a pass: what it did not meet does not exist any more.
+    fn sweep(&self, pass: &Pass) {
+        let listing = self.cache.begin_listing();
+        let confirmed = self.progress.borrow().confirmed;
+        let unlisted = self.index().older_than(pass.began);
+        let mut removed = 0;
+        if confirmed == 0 && !unlisted.is_empty() {
+            warn!(
+                known = unlisted.len(),
+                "The inventory lists no products at all; those known are kept until they expire"
+            );
+        } else {
+            let unlisted = unlisted.iter().filter(|id| !pass.unusable.contains(*id));
+            removed = unlisted
+                .filter(|id| self.cache.remove_unlisted(&listing, id))
+                .count();
+        }
+        self.index().complete();
+        if self.index().is_complete() {
+            self.cache.note(LISTED.to_vec());
+        }
+        self.cache.rebuilt();
+        let now = self.clock.now();
+        self.progress.send_modify(|progress| {
+            progress.running = false;
+            progress.passes += 1;
+            progress.ended_at = Some(now);
+        });
+        metrics::warmup_progress(1.0);
+        metrics::index_complete(self.index().is_complete());
+        info!(
+            confirmed,
+            removed,
+            skipped = self.progress.borrow().skipped,
+            took_ms = now.since(pass.began).as_millis(),
+            "Listed {confirmed} products; {removed} that are no longer listed were removed"
+        );
+    }
+}

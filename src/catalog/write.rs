@@ -1,0 +1,163 @@
+//! Writing through: the inventory first, and only when it has accepted does anything change here.
+
+use super::read::unavailable;
+use super::{Catalog, CatalogError, Served, Written};
+use crate::cache::Change;
+use crate::catalog::stored::Stored;
+use crate::product::{Draft, ProductId};
+use crate::telemetry::Conversation;
+use crate::upstream::{Confirmed, UpstreamError};
+use http::StatusCode;
+
+type ProductChange = Change<ProductId, Stored, StatusCode>;
+
+impl Catalog {
+    /// Creates a product: in the inventory first, then here.
+    ///
+    /// # Errors
+    /// - [`CatalogError::Conflict`], [`CatalogError::Rejected`]: nothing changed.
+    /// - [`CatalogError::Unavailable`]: nothing changed, as far as the inventory says.
+    /// - [`CatalogError::OutcomeUnknown`]: it may have been created.
+    pub async fn create(&self, draft: Draft, cause: Conversation) -> Result<Written, CatalogError> {
+        let (inventory, now) = (self.inventory().clone(), self.clock.now());
+        let id = draft.id.clone();
+        let asked_for = id.clone();
+        let write = async move {
+            match inventory.create(&draft, cause).await {
+                Ok(confirmed) => accepted(&confirmed, true, now.as_secs()),
+                Err(error) => refused(&error, asked_for),
+            }
+        };
+        self.write(id, write).await
+    }
+
+    /// Creates or replaces a product: in the inventory first, then here.
+    ///
+    /// # Errors
+    /// As [`Catalog::create`], and [`CatalogError::Changed`], [`CatalogError::NotFound`],
+    /// [`CatalogError::Gone`].
+    pub async fn replace(
+        &self,
+        id: ProductId,
+        draft: Draft,
+        cause: Conversation,
+    ) -> Result<Written, CatalogError> {
+        let (inventory, now) = (self.inventory().clone(), self.clock.now());
+        let key = id.clone();
+        let write = async move {
+            match inventory.replace(&id, &draft, None, cause).await {
+                Ok((confirmed, created)) => accepted(&confirmed, created, now.as_secs()),
+                Err(error) => refused(&error, Some(id)),
+            }
+        };
+        self.write(Some(key), write).await
+    }
+
+    /// Deletes a product: in the inventory first, then here.
+    ///
+    /// # Errors
+    /// As [`Catalog::replace`].
+    pub async fn delete(&self, id: ProductId, cause: Conversation) -> Result<(), CatalogError> {
+        let inventory = self.inventory().clone();
+        let key = id.clone();
+        let write = async move {
+            match inventory.delete(&id, None, cause).await {
+                Ok(_) => (Change::Gone(id, StatusCode::NOT_FOUND), Ok(())),
+                Err(error) => {
+                    let (change, error) = refusal(&error, Some(id));
+                    (change, Err(error))
+                }
+            }
+        };
+        match self.cache.write(Some(key), write).await {
+            Ok((_, result)) => result,
+            Err(crashed) => Err(unknown(crashed.to_string())),
+        }
+    }
+
+    async fn write(
+        &self,
+        id: Option<ProductId>,
+        write: impl Future<Output = (ProductChange, Result<(ProductId, bool), CatalogError>)>
+        + Send
+        + 'static,
+    ) -> Result<Written, CatalogError> {
+        let (entry, result) = match self.cache.write(id, write).await {
+            Ok(written) => written,
+            Err(crashed) => return Err(unknown(crashed.to_string())),
+        };
+        let (id, created) = result?;
+        let Some(entry) = entry else {
+            return Err(unknown("an accepted write left no entry".to_owned()));
+        };
+        Ok(Written {
+            id,
+            served: Served::from(self.cache.serve_written(entry)),
+            created,
+        })
+    }
+}
+
+/// What an accepted write changes, and its answer.
+fn accepted(
+    confirmed: &Confirmed,
+    created: bool,
+    now_secs: u64,
+) -> (ProductChange, Result<(ProductId, bool), CatalogError>) {
+    let key = confirmed.product.id.clone();
+    let change = Change::Put {
+        key: key.clone(),
+        value: Stored::render(confirmed, now_secs),
+        as_of: confirmed.sent_at,
+    };
+    (change, Ok((key, created)))
+}
+
+fn refused<T>(
+    error: &UpstreamError,
+    id: Option<ProductId>,
+) -> (ProductChange, Result<T, CatalogError>) {
+    let (change, error) = refusal(error, id);
+    (change, Err(error))
+}
+
+/// What a write that was not accepted changes here, and what its caller is told.
+fn refusal(error: &UpstreamError, id: Option<ProductId>) -> (ProductChange, CatalogError) {
+    let on = |change: fn(ProductId) -> ProductChange| id.clone().map_or(Change::Nothing, change);
+    match error {
+        // Nothing was sent, or it was turned away before anything happened.
+        UpstreamError::NotReady
+        | UpstreamError::Unreachable(_)
+        | UpstreamError::Denied { .. }
+        | UpstreamError::Failing {
+            status: StatusCode::TOO_MANY_REQUESTS,
+            ..
+        } => (Change::Nothing, unavailable(error)),
+        // It failed half-way, maybe: what we hold is better than nothing, but not to be trusted.
+        UpstreamError::Failing { .. } => (on(Change::Doubt), unavailable(error)),
+        // It may have been applied.
+        UpstreamError::Unknown(_) | UpstreamError::Invalid { .. } => {
+            (on(Change::Forget), unknown(error.to_string()))
+        }
+        UpstreamError::Gone { status } => {
+            let error = match *status {
+                StatusCode::GONE => CatalogError::Gone,
+                _ => CatalogError::NotFound {
+                    outcome: crate::cache::Outcome::Miss,
+                },
+            };
+            let status = *status;
+            let change = id.map_or(Change::Nothing, |id| Change::Gone(id, status));
+            (change, error)
+        }
+        UpstreamError::Refused { status } => match *status {
+            StatusCode::PRECONDITION_FAILED => (on(Change::Forget), CatalogError::Changed),
+            StatusCode::CONFLICT => (Change::Nothing, CatalogError::Conflict),
+            _ => (Change::Nothing, CatalogError::Rejected),
+        },
+    }
+}
+
+fn unknown(cause: String) -> CatalogError {
+    CatalogError::OutcomeUnknown { cause }
+}
