@@ -7,6 +7,8 @@
 pub mod cache;
 pub mod catalog;
 pub mod demo;
+pub mod http;
+pub mod ops;
 pub mod clock;
 pub mod contract;
 pub mod product;

@@ -1,0 +1,170 @@
+//! The public API on :8080: routes, then the inbound stack.
+
+mod admission;
+pub mod auth;
+pub mod caching;
+mod conditional;
+pub(crate) mod extract;
+pub mod fault;
+mod health;
+mod list;
+pub mod observe;
+pub mod openapi;
+mod products;
+mod uri;
+
+use crate::catalog::Catalog;
+use crate::clock::Clock;
+use crate::secrets::Late;
+use admission::AdmissionLayer;
+use axum::Router;
+use axum::extract::FromRef;
+use axum::routing::get;
+use caching::Policies;
+use fault::{ErrorCode, Fault};
+use observe::{Listener, ObserveLayer};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tower::ServiceBuilder;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// Requests that may wait for the inventory at once; more are refused.
+const MOST_WAITING: usize = 8192;
+
+/// What the public API is told.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `HTTP_MAX_AGE_SECONDS`: the longest `max-age` a product answer carries.
+    pub max_age: Duration,
+    /// `WRITE_API_KEYS`; `None` switches writes off (403).
+    pub write_keys: Option<Late<Vec<WriteKey>>>,
+}
+
+/// Somebody who may write: a name for the log, and the SHA-256 digest of the key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WriteKey {
+    /// Who.
+    pub name: String,
+    /// SHA-256 of the key's bytes.
+    pub digest: [u8; 32],
+}
+
+/// What the public API is made of.
+pub struct HttpState {
+    /// Whom it asks.
+    pub catalog: Arc<Catalog>,
+    /// What it is told.
+    pub config: Config,
+    /// The service's clock.
+    pub clock: Clock,
+    /// Whether the service is on its way out.
+    pub draining: Draining,
+    /// The longest a request may take: beyond the deadline of a call to the inventory.
+    pub deadline: Duration,
+}
+
+/// Whether the service is on its way out: then it is not ready, and asks clients to close their
+/// connections. All clones are one switch.
+#[derive(Clone, Debug, Default)]
+pub struct Draining(Arc<AtomicBool>);
+
+/// What handlers take their parts from.
+#[derive(Clone)]
+struct Shared(Arc<Parts>);
+
+struct Parts {
+    catalog: Arc<Catalog>,
+    policies: Arc<Policies>,
+    config: Config,
+    clock: Clock,
+    draining: Draining,
+}
+
+// === impl Draining ===
+
+impl Draining {
+    /// Begins to drain. There is no way back.
+    pub fn begin(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it has begun.
+    pub fn is_on(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+// === impl Shared ===
+
+impl std::ops::Deref for Shared {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl FromRef<Shared> for Arc<Catalog> {
+    fn from_ref(state: &Shared) -> Self {
+        Arc::clone(&state.catalog)
+    }
+}
+
+impl FromRef<Shared> for Arc<Policies> {
+    fn from_ref(state: &Shared) -> Self {
+        Arc::clone(&state.policies)
+    }
+}
+
+/// The public API: its routes, and the stack that every request goes through.
+pub fn router(state: HttpState) -> Router {
+    let HttpState {
+        catalog,
+        config,
+        clock,
+        draining,
+        deadline,
+    } = state;
+    let stack = ServiceBuilder::new()
+        // 1 request id, x-conversation   reused or made, on every answer and log line
+        // 2 conversation scope           stands in for a span at the price of two writes
+        // 3 metrics, access line         labelled with the matched path, never the path
+        //   faults                       rendered here, where the conversation is known
+        // 4 catch panic                  → 500 fault, still counted
+        .layer(ObserveLayer::new(Listener::Public, draining.clone()))
+        // 5 load shed                    → 503 fault; hits do not count
+        // 6 deadline                     → 503 fault, 504 for a write; hits arm no timer
+        .layer(AdmissionLayer::new(MOST_WAITING, deadline));
+    // 7 body limit                       → 413 fault; in `extract::JsonBody`, as only writes have a body
+
+    let policies = Arc::new(Policies::new(config.max_age));
+    let (routes, _) = documented().split_for_parts();
+    routes
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready))
+        .route("/openapi", get(openapi::serve))
+        .fallback(async || Fault::new(ErrorCode::RouteNotFound))
+        .method_not_allowed_fallback(async || Fault::new(ErrorCode::MethodNotAllowed))
+        .layer(stack)
+        .with_state(Shared(Arc::new(Parts {
+            catalog,
+            policies,
+            config,
+            clock,
+            draining,
+        })))
+}
+
+/// The routes that the OpenAPI document describes.
+fn documented() -> OpenApiRouter<Shared> {
+    OpenApiRouter::default()
+        .routes(routes!(products::query_products, products::create_product))
+        .routes(routes!(
+            products::get_product,
+            products::replace_product,
+            products::delete_product
+        ))
+        .routes(routes!(health::get_health))
+}

@@ -1,0 +1,216 @@
+//! Admission: how many requests may wait at once, and how long each may take.
+//!
+//! A request that is answered without waiting (a hit) is neither counted nor timed: the counter
+//! and the timer are for those that are still waiting after their first poll.
+
+use super::fault::Fault;
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use pin_project_lite::pin_project;
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::time::{Sleep, sleep};
+use tower::{Layer, Service};
+
+/// Admits requests. All clones, and so all routes, share one count.
+#[derive(Clone, Debug)]
+pub struct AdmissionLayer {
+    most: usize,
+    deadline: Duration,
+    waiting: Arc<AtomicUsize>,
+}
+
+/// See [`AdmissionLayer`].
+#[derive(Clone, Debug)]
+pub struct Admission<S> {
+    inner: S,
+    layer: AdmissionLayer,
+}
+
+pin_project! {
+    /// An admitted request; without `inner` one that was refused.
+    pub struct Admitted<F> {
+        #[pin]
+        inner: Option<F>,
+        #[pin]
+        deadline: Option<Sleep>,
+        place: Option<Place>,
+        layer: AdmissionLayer,
+        changes_state: bool,
+    }
+}
+
+/// A place among those that wait; given back when it is dropped.
+#[derive(Debug)]
+struct Place(Arc<AtomicUsize>);
+
+// === impl AdmissionLayer ===
+
+impl AdmissionLayer {
+    /// Lets `most` requests wait at once, each for at most `deadline`.
+    pub fn new(most: usize, deadline: Duration) -> Self {
+        Self {
+            most,
+            deadline,
+            waiting: Arc::default(),
+        }
+    }
+}
+
+impl<S> Layer<S> for AdmissionLayer {
+    type Service = Admission<S>;
+
+    fn layer(&self, inner: S) -> Admission<S> {
+        Admission {
+            inner,
+            layer: self.clone(),
+        }
+    }
+}
+
+// === impl Admission ===
+
+impl<S> Service<Request> for Admission<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible>,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Admitted<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        // Health answers from memory, and must answer under load: its probes decide whether we live.
+        let exempt = request.uri().path().starts_with("/health");
+        let admitted = exempt || self.layer.waiting.load(Ordering::Relaxed) < self.layer.most;
+        Admitted {
+            changes_state: !request.method().is_safe(),
+            inner: admitted.then(|| self.inner.call(request)),
+            deadline: None,
+            place: None,
+            layer: self.layer.clone(),
+        }
+    }
+}
+
+// === impl Admitted ===
+
+impl<F> Future for Admitted<F>
+where
+    F: Future<Output = Result<Response, Infallible>>,
+{
+    type Output = Result<Response, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let Some(inner) = this.inner.as_mut().as_pin_mut() else {
+            return Poll::Ready(Ok(Fault::overloaded().into_response()));
+        };
+        if let Poll::Ready(answer) = inner.poll(cx) {
+            return Poll::Ready(answer);
+        }
+        if this.place.is_none() {
+            *this.place = Some(Place::take(&this.layer.waiting));
+            this.deadline.set(Some(sleep(this.layer.deadline)));
+        }
+        let Some(deadline) = this.deadline.as_mut().as_pin_mut() else {
+            return Poll::Pending;
+        };
+        ready!(deadline.poll(cx));
+        // What a write came to is not known when it is cut off.
+        let fault = if *this.changes_state {
+            Fault::outcome_unknown("the request's deadline passed")
+        } else {
+            Fault::timed_out()
+        };
+        Poll::Ready(Ok(fault.into_response()))
+    }
+}
+
+// === impl Place ===
+
+impl Place {
+    fn take(waiting: &Arc<AtomicUsize>) -> Self {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(waiting))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::Body;
+    use http::{Method, StatusCode};
+    use tower::{ServiceExt, service_fn};
+
+    fn request(method: Method, path: &str) -> Request {
+        let mut request = Request::new(Body::empty());
+        *request.method_mut() = method;
+        *request.uri_mut() = path.parse().unwrap();
+        request
+    }
+
+    /// A service that answers `/now` at once and everything else never.
+    fn guarded(
+        most: usize,
+    ) -> impl Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone {
+        let inner = service_fn(|request: Request| async move {
+            if request.uri().path() != "/now" {
+                std::future::pending::<()>().await;
+            }
+            Ok(StatusCode::NO_CONTENT.into_response())
+        });
+        AdmissionLayer::new(most, Duration::from_secs(5)).layer(inner)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_that_passes_is_503_for_reads_and_504_for_writes() {
+        for (method, status) in [(Method::GET, 503), (Method::PUT, 504)] {
+            let started = crate::telemetry::Stopwatch::start();
+            let answer = guarded(9).oneshot(request(method, "/slow")).await.unwrap();
+            assert_eq!(answer.status(), status);
+            assert_eq!(started.elapsed(), Duration::from_secs(5));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_requests_that_wait_take_a_place_and_they_give_it_back() {
+        let service = guarded(1);
+        let mut waiting = Box::pin(service.clone().oneshot(request(Method::GET, "/slow")));
+        assert!(futures_util::poll!(waiting.as_mut()).is_pending());
+        let answer = service.clone().oneshot(request(Method::GET, "/now")).await;
+        assert_eq!(answer.unwrap().status(), 503, "the one place is taken");
+
+        drop(waiting);
+        for _ in 0..3 {
+            let answer = service.clone().oneshot(request(Method::GET, "/now")).await;
+            assert_eq!(answer.unwrap().status(), 204);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn health_is_answered_under_any_load() {
+        let service = guarded(0);
+        let answer = service.clone().oneshot(request(Method::GET, "/now")).await;
+        assert_eq!(answer.unwrap().status(), 503);
+        let mut health = Box::pin(service.oneshot(request(Method::GET, "/health/live")));
+        assert!(
+            futures_util::poll!(health.as_mut()).is_pending(),
+            "it got through"
+        );
+    }
+}

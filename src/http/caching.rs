@@ -1,0 +1,317 @@
+//! What answers say about caching, and 304 where the client's copy is still good.
+//!
+//! `Expires` and `Age` are never sent.
+
+mod policy;
+
+pub use policy::{Class, Keep, Policies, Policy, TABLE, Then};
+
+use super::extract::Conditions;
+use super::fault::NO_STORE;
+use crate::catalog::{Outcome, Served};
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, LAST_MODIFIED, VARY};
+use http::{HeaderName, HeaderValue, StatusCode};
+use hyper::body::Frame;
+use std::convert::Infallible;
+use std::fmt;
+use std::io::Write;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+/// Why an answer came from here or from the inventory ([RFC 9211](https://www.rfc-editor.org/rfc/rfc9211)).
+pub const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+/// Marks an answer that is past its window.
+pub const X_CACHE_STALE: HeaderName = HeaderName::from_static("x-cache-stale");
+/// Marks a configured stand-in.
+pub const X_CACHE_FALLBACK: HeaderName = HeaderName::from_static("x-cache-fallback");
+
+/// The media type of version 2 representations.
+pub const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/json;v=2");
+const NEGOTIATED: HeaderValue = HeaderValue::from_static("Accept, Accept-Encoding");
+const TRUE: HeaderValue = HeaderValue::from_static("true");
+
+/// The longest `ttl` said; an sf-integer has 15 digits at most.
+const LONGEST_TTL: u64 = 999_999_999_999_999;
+
+/// What a representation says about itself.
+#[derive(Clone, Debug)]
+pub struct Metadata {
+    /// Its media type, with its version where it has one.
+    pub content_type: HeaderValue,
+    /// Strong entity tag.
+    pub etag: HeaderValue,
+    /// Whole seconds since the Unix epoch, and the same as a header value.
+    pub last_modified: Option<(u64, HeaderValue)>,
+    /// What may be done with it.
+    pub cache_control: HeaderValue,
+    /// How it was come by, where the cache had a part in it.
+    pub cache_status: Option<HeaderValue>,
+    /// A header that marks it as not fresh.
+    pub mark: Option<HeaderName>,
+}
+
+/// The body of an answer that has none, and says nothing about its length: a 204 must not, and a
+/// 304's would be that of the 200 (RFC 9110 §8.6).
+#[derive(Clone, Copy, Debug)]
+pub struct NoBody;
+
+// === impl Policies ===
+
+impl Policies {
+    /// Answers a GET or HEAD of one product.
+    pub fn product(&self, conditions: &Conditions, served: &Served) -> Response {
+        let representation = &served.stored.representation;
+        let modified = representation.last_modified.as_ref();
+        let class = class_of(served.outcome, Class::Product);
+        let metadata = Metadata {
+            content_type: MEDIA_TYPE,
+            etag: representation.etag.clone(),
+            last_modified: modified.map(|modified| (modified.secs, modified.header.clone())),
+            cache_control: self.cache_control(class, served.remaining),
+            cache_status: Some(cache_status(served.outcome, served.remaining)),
+            mark: mark(served.outcome),
+        };
+        respond(conditions, metadata, || representation.body.clone())
+    }
+}
+
+// === impl NoBody ===
+
+impl hyper::body::Body for NoBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(None)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        true
+    }
+}
+
+/// Answers a GET or HEAD: 304 where the request's conditions allow it, else 200 with `body`.
+///
+/// A 304 has what the 200 would have had of the fields that [RFC 9110 §15.4.5](https://www.rfc-editor.org/rfc/rfc9110#section-15.4.5)
+/// asks for, and `Cache-Status`.
+pub fn respond(
+    conditions: &Conditions,
+    metadata: Metadata,
+    body: impl FnOnce() -> Bytes,
+) -> Response {
+    let last_modified = metadata.last_modified.as_ref().map(|(secs, _)| *secs);
+    let not_modified = conditions.are_met(&metadata.etag, last_modified);
+    let mut response = if not_modified {
+        Response::new(Body::new(NoBody))
+    } else {
+        Response::new(Body::from(body()))
+    };
+    let headers = response.headers_mut();
+    // The outer layers add three more at most, and the map's index doubles when it is ¾ full.
+    headers.reserve(12);
+    headers.insert(CACHE_CONTROL, metadata.cache_control);
+    headers.insert(ETAG, metadata.etag);
+    headers.insert(VARY, NEGOTIATED);
+    if let Some(status) = metadata.cache_status {
+        headers.insert(CACHE_STATUS, status);
+    }
+    if let Some(mark) = metadata.mark {
+        headers.insert(mark, TRUE);
+    }
+    if not_modified {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        return response;
+    }
+    headers.insert(CONTENT_TYPE, metadata.content_type);
+    if let Some((_, value)) = metadata.last_modified {
+        headers.insert(LAST_MODIFIED, value);
+    }
+    response
+}
+
+/// `Cache-Status` for a read that was satisfied so.
+pub fn cache_status(outcome: Outcome, remaining: Duration) -> HeaderValue {
+    let fixed = match outcome {
+        Outcome::Hit if remaining.as_secs() <= LONGEST_TTL => {
+            return value(format_args!(
+                "product-catalog; hit; ttl={}",
+                remaining.as_secs()
+            ));
+        }
+        Outcome::Hit => "product-catalog; hit",
+        Outcome::Stale => "product-catalog; fwd=stale",
+        Outcome::Miss => "product-catalog; fwd=uri-miss",
+        Outcome::Negative => "product-catalog; hit; detail=negative",
+        Outcome::Fallback => "product-catalog; hit; detail=fallback",
+        Outcome::Error => "product-catalog; fwd=uri-miss; detail=error",
+        Outcome::Bypass => "product-catalog; fwd=bypass",
+    };
+    HeaderValue::from_static(fixed)
+}
+
+/// The class of data that was come by so and is of class `fresh` when it is fresh.
+pub fn class_of(outcome: Outcome, fresh: Class) -> Class {
+    match outcome {
+        Outcome::Stale | Outcome::Fallback => Class::NotFresh,
+        Outcome::Hit | Outcome::Miss | Outcome::Negative | Outcome::Error | Outcome::Bypass => {
+            fresh
+        }
+    }
+}
+
+/// The header that marks data that was come by so.
+pub fn mark(outcome: Outcome) -> Option<HeaderName> {
+    match outcome {
+        Outcome::Stale => Some(X_CACHE_STALE),
+        Outcome::Fallback => Some(X_CACHE_FALLBACK),
+        Outcome::Hit | Outcome::Miss | Outcome::Negative | Outcome::Error | Outcome::Bypass => None,
+    }
+}
+
+/// Formats a short ASCII header value without touching the heap on the way.
+fn value(text: fmt::Arguments<'_>) -> HeaderValue {
+    let mut buffer = [0_u8; 96];
+    let size = buffer.len();
+    let mut free = buffer.as_mut_slice();
+    let written = free.write_fmt(text);
+    let used = size - free.len();
+    // Two numbers of 20 digits and the longest directives take 87 bytes; were it ever more, the safe
+    // thing to say is that nothing may be kept.
+    written
+        .ok()
+        .and_then(|()| HeaderValue::from_bytes(buffer.get(..used)?).ok())
+        .unwrap_or(NO_STORE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::Entry;
+    use crate::catalog::{ProductId, Stored};
+    use crate::clock::Moment;
+    use crate::product::{Attributes, Price, Product};
+    use http::HeaderMap;
+    use http::header::{CONTENT_LENGTH, EXPIRES, IF_MODIFIED_SINCE, IF_NONE_MATCH};
+    use std::sync::Arc;
+
+    /// Sun, 06 Nov 1994 08:49:37 GMT.
+    const MODIFIED: i64 = 784_111_777;
+
+    fn entry(stored: Stored) -> Arc<Entry<Stored>> {
+        Arc::new(Entry::new(stored, Moment::default(), 0, 0))
+    }
+
+    fn served(outcome: Outcome, remaining: u64) -> Served {
+        let product = Product {
+            id: ProductId::parse("p-1").unwrap(),
+            sku: None,
+            name: "Kettle".to_owned(),
+            description: None,
+            category: None,
+            brand: None,
+            price: Price {
+                amount: 5122,
+                currency: iso_currency::Currency::EUR,
+            },
+            status: None,
+            tags: Vec::new(),
+            attributes: Attributes::new(),
+            created_at: None,
+            updated_at: Some(jiff::Timestamp::from_second(MODIFIED).unwrap()),
+        };
+        Served {
+            stored: entry(Stored {
+                representation: product.render(2_000_000_000),
+                validators: Default::default(),
+            }),
+            outcome,
+            remaining: Duration::from_secs(remaining),
+        }
+    }
+
+    fn answer(served: &Served, headers: HeaderMap) -> Response {
+        Policies::new(Duration::from_secs(300)).product(&Conditions::new(headers), served)
+    }
+
+    #[test]
+    fn every_outcome_says_how_the_product_was_come_by() {
+        const FRESH: &str = "public, max-age=300, stale-while-revalidate=60";
+        for (outcome, status, cache_control) in [
+            (Outcome::Hit, "product-catalog; hit; ttl=900", FRESH),
+            (Outcome::Miss, "product-catalog; fwd=uri-miss", FRESH),
+            (Outcome::Stale, "product-catalog; fwd=stale", "no-store"),
+            (
+                Outcome::Negative,
+                "product-catalog; hit; detail=negative",
+                FRESH,
+            ),
+            (
+                Outcome::Fallback,
+                "product-catalog; hit; detail=fallback",
+                "no-store",
+            ),
+            (
+                Outcome::Error,
+                "product-catalog; fwd=uri-miss; detail=error",
+                FRESH,
+            ),
+            (Outcome::Bypass, "product-catalog; fwd=bypass", FRESH),
+        ] {
+            let response = answer(&served(outcome, 900), HeaderMap::new());
+            let headers = response.headers();
+            assert_eq!(headers[CACHE_STATUS], status);
+            assert_eq!(headers[CACHE_CONTROL], cache_control);
+            assert_eq!(
+                headers.contains_key(X_CACHE_STALE),
+                outcome == Outcome::Stale
+            );
+            assert_eq!(
+                headers.contains_key(X_CACHE_FALLBACK),
+                outcome == Outcome::Fallback
+            );
+            assert!(!headers.contains_key(EXPIRES) && !headers.contains_key("age"));
+        }
+    }
+
+    #[test]
+    fn what_never_expires_has_no_ttl_to_tell() {
+        let response = answer(&served(Outcome::Hit, u64::MAX), HeaderMap::new());
+        assert_eq!(response.headers()[CACHE_STATUS], "product-catalog; hit");
+    }
+
+    #[test]
+    fn a_304_has_what_the_rfc_wants_and_no_more() {
+        let served = served(Outcome::Hit, 900);
+        let etag = served.stored.representation.etag.clone();
+        let since = HeaderValue::from_static("Sun, 06 Nov 1994 08:49:37 GMT");
+        for condition in [(IF_NONE_MATCH, etag.clone()), (IF_MODIFIED_SINCE, since)] {
+            let response = answer(&served, HeaderMap::from_iter([condition]));
+            assert_eq!(response.status(), 304);
+            let names: Vec<_> = response.headers().keys().map(HeaderName::as_str).collect();
+            assert_eq!(names, ["cache-control", "etag", "vary", "cache-status"]);
+            assert_eq!(response.headers()[ETAG], etag);
+            assert!(!response.headers().contains_key(CONTENT_LENGTH));
+        }
+    }
+
+    #[test]
+    fn a_200_has_the_validators_that_make_the_next_one_a_304() {
+        let served = served(Outcome::Hit, 900);
+        let response = answer(&served, HeaderMap::new());
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers()[CONTENT_TYPE], "application/json;v=2");
+        assert_eq!(response.headers()[VARY], "Accept, Accept-Encoding");
+        for (condition, validator) in [(IF_NONE_MATCH, ETAG), (IF_MODIFIED_SINCE, LAST_MODIFIED)] {
+            let value = response.headers()[validator].clone();
+            let again = answer(&served, HeaderMap::from_iter([(condition, value)]));
+            assert_eq!(again.status(), 304);
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! What clients send, parsed: ids, queries, bodies and conditions. Whatever is wrong with them is a
+//! [`Fault`].
+
+use super::conditional::is_not_modified;
+use super::fault::{ErrorCode, Fault, Reason};
+use crate::catalog::{Draft, PageQuery, ProductId};
+use axum::body::Body;
+use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
+use bytes::Bytes;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use std::convert::Infallible;
+
+/// The largest body that is read, in bytes. Only writes have one, so only they pay for the limit.
+const LARGEST_BODY: usize = 1024 * 1024;
+
+/// Segments below `/products/` that are routes of their own, never ids.
+const NOT_IDS: [&str; 2] = ["search", "batch"];
+
+/// The product id in the path of the API.
+#[derive(Clone, Debug)]
+pub struct Id(pub ProductId);
+
+/// The product id in the path of an entry; there, every id is one.
+#[derive(Clone, Debug)]
+pub struct EntryId(pub ProductId);
+
+/// The query of a collection.
+#[derive(Clone, Debug)]
+pub struct Query(pub PageQuery);
+
+/// A whole JSON body, not parsed yet.
+#[derive(Clone, Debug)]
+pub struct JsonBody(pub Bytes);
+
+/// The request's headers, moved out of it for the sake of its conditions. Extract it last.
+#[derive(Clone, Debug)]
+pub struct Conditions(HeaderMap);
+
+// === impl Id ===
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Fault> {
+        let EntryId(id) = EntryId::from_request_parts(parts, state).await?;
+        if NOT_IDS.contains(&id.as_str()) {
+            return Err(Fault::new(ErrorCode::RouteNotFound));
+        }
+        Ok(Self(id))
+    }
+}
+
+// === impl EntryId ===
+
+impl<S: Send + Sync> FromRequestParts<S> for EntryId {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Fault> {
+        let invalid = || Fault::new(ErrorCode::InvalidProductId);
+        let params = RawPathParams::from_request_parts(parts, state)
+            .await
+            .map_err(|_| invalid())?;
+        let (_, text) = params.iter().next().ok_or_else(invalid)?;
+        ProductId::parse(text).map(Self).map_err(|_| invalid())
+    }
+}
+
+// === impl Query ===
+
+impl<S: Sync> FromRequestParts<S> for Query {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Fault> {
+        let query = parts.uri.query().unwrap_or_default();
+        PageQuery::parse(form_urlencoded::parse(query.as_bytes()))
+            .map(Self)
+            .map_err(|problems| Fault::all(problems.into_iter().map(Reason::from).collect()))
+    }
+}
+
+// === impl JsonBody ===
+
+impl JsonBody {
+    /// The product that the body is, for the path's id where there is one.
+    ///
+    /// # Errors
+    /// A fault with everything that is wrong with it.
+    pub fn into_draft(self, id: Option<&ProductId>) -> Result<Draft, Fault> {
+        Draft::parse(&self.0, id)
+            .map_err(|problems| Fault::all(problems.into_iter().map(Reason::from).collect()))
+    }
+}
+
+impl<S: Sync> FromRequest<S> for JsonBody {
+    type Rejection = Fault;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Fault> {
+        let (parts, body) = request.into_parts();
+        if !is_plain_json(&parts.headers) {
+            return Err(Fault::new(ErrorCode::UnsupportedMediaType));
+        }
+        if announced_length(&parts.headers).is_some_and(|length| length > LARGEST_BODY) {
+            return Err(Fault::new(ErrorCode::BodyTooLarge));
+        }
+        read(body).await.map(Self)
+    }
+}
+
+// === impl Conditions ===
+
+impl Conditions {
+    /// Headers as they came.
+    pub fn new(headers: HeaderMap) -> Self {
+        Self(headers)
+    }
+
+    /// Whether the client's copy is still current; see [`is_not_modified`].
+    pub fn are_met(&self, etag: &HeaderValue, last_modified: Option<u64>) -> bool {
+        is_not_modified(&self.0, etag, last_modified)
+    }
+
+    /// The request's headers.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.0
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Conditions {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(std::mem::take(&mut parts.headers)))
+    }
+}
+
+/// Whether the body is announced as JSON that we read: `application/json`, at most with `v=2` and
+/// `charset=utf-8`, and without a content coding.
+fn is_plain_json(headers: &HeaderMap) -> bool {
+    let mut types = headers.get_all(CONTENT_TYPE).iter();
+    let (Some(value), None) = (types.next(), types.next()) else {
+        return false;
+    };
+    let Ok(text) = value.to_str() else {
+        return false;
+    };
+    let mut parts = text.split(';').map(str::trim);
+    let is_json = parts
+        .next()
+        .is_some_and(|media| media.eq_ignore_ascii_case("application/json"));
+    let accepted = ["v=2", "charset=utf-8", "charset=\"utf-8\""];
+    let is_known = |parameter: &str| {
+        accepted
+            .iter()
+            .any(|known| parameter.eq_ignore_ascii_case(known))
+    };
+    let coding = headers.get(CONTENT_ENCODING);
+    is_json && parts.all(is_known) && coding.is_none_or(|coding| coding == "identity")
+}
+
+fn announced_length(headers: &HeaderMap) -> Option<usize> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+async fn read(body: Body) -> Result<Bytes, Fault> {
+    match Limited::new(body, LARGEST_BODY).collect().await {
+        Ok(whole) => Ok(whole.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Fault::new(ErrorCode::BodyTooLarge)),
+        // The client broke off, or broke the framing.
+        Err(_) => Err(Fault::new(ErrorCode::MalformedBody)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies_are_announced_as_plain_json_or_refused() {
+        for (content_type, expected) in [
+            ("application/json", true),
+            ("Application/JSON", true),
+            ("application/json;v=2", true),
+            ("application/json; v=2; charset=UTF-8", true),
+            ("application/json;v=1", false),
+            ("application/json;v=3", false),
+            ("application/json;charset=latin1", false),
+            ("application/jsonp", false),
+            ("text/json", false),
+            ("", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+            assert_eq!(is_plain_json(&headers), expected, "{content_type}");
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            assert!(!is_plain_json(&headers), "{content_type}, gzip");
+        }
+        assert!(!is_plain_json(&HeaderMap::new()));
+    }
+
+    async fn body_of(length: usize, announce: bool) -> Result<usize, u16> {
+        let request = Request::post("/").header(CONTENT_TYPE, "application/json");
+        let request = if announce {
+            request.header(CONTENT_LENGTH, length)
+        } else {
+            request
+        };
+        let request = request.body(Body::from(vec![b' '; length])).unwrap();
+        JsonBody::from_request(request, &())
+            .await
+            .map(|body| body.0.len())
+            .map_err(|fault| fault.status().as_u16())
+    }
+
+    #[tokio::test]
+    async fn one_mebibyte_is_read_and_one_byte_more_is_not() {
+        for announce in [true, false] {
+            assert_eq!(body_of(LARGEST_BODY, announce).await, Ok(LARGEST_BODY));
+            assert_eq!(body_of(LARGEST_BODY + 1, announce).await, Err(413));
+        }
+    }
+}

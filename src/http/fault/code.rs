@@ -1,0 +1,235 @@
+//! The error codes of 4xx faults. `docs/errors.md` explains each; a test compares the two.
+
+use http::StatusCode;
+
+/// Why a request was refused: stable, for programs to decide on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorCode {
+    /// No operation lives at this path.
+    RouteNotFound,
+    /// The path exists, the method does not.
+    MethodNotAllowed,
+    /// The path and query are too long.
+    UriTooLong,
+    /// A credential was sent in the query.
+    CredentialInQuery,
+    /// A request the framework refused for a reason that has no code of its own.
+    InvalidRequest,
+    /// A query parameter has a value it can not have, or not beside another.
+    InvalidParameter,
+    /// A query parameter that does not exist here.
+    UnknownParameter,
+    /// A query parameter that is there more than once.
+    RepeatedParameter,
+    /// Two query parameters that exclude each other.
+    ConflictingParameters,
+    /// The cursor belongs to no page of this collection.
+    InvalidCursor,
+    /// The id in the path breaks the pattern of ids.
+    InvalidProductId,
+    /// There is no such product.
+    ProductNotFound,
+    /// The product is gone for good.
+    ProductGone,
+    /// The product changed since the caller last saw it.
+    ProductChanged,
+    /// The write conflicts with the inventory's state.
+    ProductConflict,
+    /// The inventory refused the product.
+    ProductRejected,
+    /// The body's media type is not one we read.
+    UnsupportedMediaType,
+    /// The body is too large.
+    BodyTooLarge,
+    /// The body is not JSON, or broke off.
+    MalformedBody,
+    /// A required member is missing.
+    RequiredFieldMissing,
+    /// A member has the wrong type or value.
+    InvalidField,
+    /// A member that the model does not know.
+    UnknownField,
+    /// The body's id differs from the path's.
+    IdMismatch,
+    /// The credential is missing or wrong.
+    Unauthorized,
+    /// Writes are switched off here.
+    WritesDisabled,
+    /// Changes through the internal listener are switched off here.
+    AdminDisabled,
+    /// The cache holds nothing under this id.
+    EntryNotFound,
+    /// An invalidation must say which entries, in exactly one way.
+    InvalidSelector,
+}
+
+// === impl ErrorCode ===
+
+impl ErrorCode {
+    /// All of them.
+    pub const ALL: [Self; 28] = [
+        Self::RouteNotFound,
+        Self::MethodNotAllowed,
+        Self::UriTooLong,
+        Self::CredentialInQuery,
+        Self::InvalidRequest,
+        Self::InvalidParameter,
+        Self::UnknownParameter,
+        Self::RepeatedParameter,
+        Self::ConflictingParameters,
+        Self::InvalidCursor,
+        Self::InvalidProductId,
+        Self::ProductNotFound,
+        Self::ProductGone,
+        Self::ProductChanged,
+        Self::ProductConflict,
+        Self::ProductRejected,
+        Self::UnsupportedMediaType,
+        Self::BodyTooLarge,
+        Self::MalformedBody,
+        Self::RequiredFieldMissing,
+        Self::InvalidField,
+        Self::UnknownField,
+        Self::IdMismatch,
+        Self::Unauthorized,
+        Self::WritesDisabled,
+        Self::AdminDisabled,
+        Self::EntryNotFound,
+        Self::InvalidSelector,
+    ];
+
+    /// The word on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::RouteNotFound => "ROUTE_NOT_FOUND",
+            Self::MethodNotAllowed => "METHOD_NOT_ALLOWED",
+            Self::UriTooLong => "URI_TOO_LONG",
+            Self::CredentialInQuery => "CREDENTIAL_IN_QUERY",
+            Self::InvalidRequest => "INVALID_REQUEST",
+            Self::InvalidParameter => "INVALID_PARAMETER",
+            Self::UnknownParameter => "UNKNOWN_PARAMETER",
+            Self::RepeatedParameter => "REPEATED_PARAMETER",
+            Self::ConflictingParameters => "CONFLICTING_PARAMETERS",
+            Self::InvalidCursor => "INVALID_CURSOR",
+            Self::InvalidProductId => "INVALID_PRODUCT_ID",
+            Self::ProductNotFound => "PRODUCT_NOT_FOUND",
+            Self::ProductGone => "PRODUCT_GONE",
+            Self::ProductChanged => "PRODUCT_CHANGED",
+            Self::ProductConflict => "PRODUCT_CONFLICT",
+            Self::ProductRejected => "PRODUCT_REJECTED",
+            Self::UnsupportedMediaType => "UNSUPPORTED_MEDIA_TYPE",
+            Self::BodyTooLarge => "BODY_TOO_LARGE",
+            Self::MalformedBody => "MALFORMED_BODY",
+            Self::RequiredFieldMissing => "REQUIRED_FIELD_MISSING",
+            Self::InvalidField => "INVALID_FIELD",
+            Self::UnknownField => "UNKNOWN_FIELD",
+            Self::IdMismatch => "ID_MISMATCH",
+            Self::Unauthorized => "UNAUTHORIZED",
+            Self::WritesDisabled => "WRITES_DISABLED",
+            Self::AdminDisabled => "ADMIN_DISABLED",
+            Self::EntryNotFound => "ENTRY_NOT_FOUND",
+            Self::InvalidSelector => "INVALID_SELECTOR",
+        }
+    }
+
+    /// The status it comes with.
+    pub const fn status(self) -> StatusCode {
+        match self {
+            Self::CredentialInQuery
+            | Self::InvalidRequest
+            | Self::InvalidParameter
+            | Self::UnknownParameter
+            | Self::RepeatedParameter
+            | Self::ConflictingParameters
+            | Self::InvalidCursor
+            | Self::ProductRejected
+            | Self::MalformedBody
+            | Self::RequiredFieldMissing
+            | Self::InvalidField
+            | Self::UnknownField
+            | Self::IdMismatch
+            | Self::InvalidSelector => StatusCode::BAD_REQUEST,
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::InvalidProductId | Self::WritesDisabled | Self::AdminDisabled => {
+                StatusCode::FORBIDDEN
+            }
+            Self::RouteNotFound | Self::ProductNotFound | Self::EntryNotFound => {
+                StatusCode::NOT_FOUND
+            }
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::ProductConflict => StatusCode::CONFLICT,
+            Self::ProductGone => StatusCode::GONE,
+            Self::ProductChanged => StatusCode::PRECONDITION_FAILED,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UriTooLong => StatusCode::URI_TOO_LONG,
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        }
+    }
+
+    /// A sentence for the caller, where the occurrence has none of its own.
+    pub const fn description(self) -> &'static str {
+        match self {
+            Self::RouteNotFound => "No operation lives at this path.",
+            Self::MethodNotAllowed => "This method is not available here; see Allow.",
+            Self::UriTooLong => "Path and query together are longer than 8 KiB.",
+            Self::CredentialInQuery => "Credentials belong in a header, never in the query.",
+            Self::InvalidRequest => "The request can not be understood.",
+            Self::InvalidParameter => "A query parameter has a value it can not have.",
+            Self::UnknownParameter => "This query parameter does not exist here.",
+            Self::RepeatedParameter => "This query parameter can be given once.",
+            Self::ConflictingParameters => "These query parameters exclude each other.",
+            Self::InvalidCursor => "The cursor does not belong to this collection.",
+            Self::InvalidProductId => "The id breaks the pattern of product ids.",
+            Self::ProductNotFound => "There is no such product.",
+            Self::ProductGone => "The product is gone for good.",
+            Self::ProductChanged => "The product has changed since it was last read.",
+            Self::ProductConflict => "The write conflicts with the product's current state.",
+            Self::ProductRejected => "The inventory refused the product.",
+            Self::UnsupportedMediaType => {
+                "Send the body as application/json, without a content coding."
+            }
+            Self::BodyTooLarge => "The body is larger than 1 MiB.",
+            Self::MalformedBody => "The body is not a JSON document.",
+            Self::RequiredFieldMissing => "A required member is missing.",
+            Self::InvalidField => "A member has the wrong type or value.",
+            Self::UnknownField => "A member is not known.",
+            Self::IdMismatch => "The id in the body differs from the one in the path.",
+            Self::Unauthorized => "A valid credential is required.",
+            Self::WritesDisabled => "Writes are switched off here.",
+            Self::AdminDisabled => "Changes are switched off here.",
+            Self::EntryNotFound => "The cache knows nothing about this id.",
+            Self::InvalidSelector => {
+                "Say which entries in exactly one way: ids, prefix, category, brand or all."
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    /// The codes and statuses of the rows of the table in `docs/errors.md`.
+    fn documented() -> BTreeMap<&'static str, u16> {
+        include_str!("../../../docs/errors.md")
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `"))
+            .map(|row| {
+                let (code, rest) = row.split_once("` | ").expect("a code, then a status");
+                let (status, _) = rest.split_once(" | ").expect("a status, then a text");
+                (code, status.parse().expect("a number"))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_code_is_documented_with_its_status_and_nothing_else_is() {
+        let known: BTreeMap<_, _> = ErrorCode::ALL
+            .iter()
+            .map(|code| (code.as_str(), code.status().as_u16()))
+            .collect();
+        assert_eq!(known.len(), ErrorCode::ALL.len(), "codes are unique");
+        assert_eq!(documented(), known);
+    }
+}

@@ -1,0 +1,115 @@
+//! Why a request was refused: one reason per thing that is wrong with it.
+
+use super::ErrorCode;
+use crate::catalog::{Problem, ProblemCode};
+use crate::product::{QueryProblem, QueryProblemCode};
+use serde::Serialize;
+use std::borrow::Cow;
+use utoipa::ToSchema;
+
+/// One reason of a 4xx fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason {
+    /// Which rule.
+    pub code: ErrorCode,
+    /// A sentence for the caller; echoes no unvalidated input.
+    pub description: Cow<'static, str>,
+    /// The member of the body it is about, as a dotted path.
+    pub field: Option<String>,
+    /// The query parameter it is about.
+    pub parameter: Option<String>,
+}
+
+/// One thing that is wrong.
+#[derive(Serialize, ToSchema)]
+#[schema(as = FaultError)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ErrorBody {
+    /// For programs to decide on; absent on 5xx.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, nullable = false)]
+    error_code: Option<&'static str>,
+    /// For people.
+    #[schema(value_type = String)]
+    description: Cow<'static, str>,
+    /// The member of the body it is about, as a dotted path.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    field: Option<String>,
+    /// The query parameter it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    parameter: Option<String>,
+}
+
+// === impl Reason ===
+
+impl Reason {
+    /// A reason in the code's own words.
+    pub fn new(code: ErrorCode) -> Self {
+        Self {
+            code,
+            description: Cow::Borrowed(code.description()),
+            field: None,
+            parameter: None,
+        }
+    }
+}
+
+impl From<QueryProblem> for Reason {
+    fn from(problem: QueryProblem) -> Self {
+        let code = match problem.code {
+            QueryProblemCode::InvalidParameter => ErrorCode::InvalidParameter,
+            QueryProblemCode::UnknownParameter => ErrorCode::UnknownParameter,
+            QueryProblemCode::RepeatedParameter => ErrorCode::RepeatedParameter,
+            QueryProblemCode::ConflictingParameters => ErrorCode::ConflictingParameters,
+        };
+        Self {
+            description: Cow::Owned(problem.description),
+            parameter: Some(problem.parameter).filter(|name| !name.is_empty()),
+            ..Self::new(code)
+        }
+    }
+}
+
+impl From<Problem> for Reason {
+    fn from(problem: Problem) -> Self {
+        let code = match problem.code {
+            ProblemCode::MalformedBody => ErrorCode::MalformedBody,
+            ProblemCode::RequiredFieldMissing => ErrorCode::RequiredFieldMissing,
+            ProblemCode::InvalidField => ErrorCode::InvalidField,
+            ProblemCode::UnknownField => ErrorCode::UnknownField,
+            ProblemCode::IdMismatch => ErrorCode::IdMismatch,
+        };
+        Self {
+            description: Cow::Owned(problem.description),
+            field: Some(problem.field).filter(|field| !field.is_empty()),
+            ..Self::new(code)
+        }
+    }
+}
+
+// === impl ErrorBody ===
+
+impl ErrorBody {
+    /// What a server error says: that it is one.
+    pub fn unexplained() -> Self {
+        Self {
+            error_code: None,
+            description: Cow::Borrowed("Internal Server Error"),
+            field: None,
+            parameter: None,
+        }
+    }
+}
+
+impl From<&Reason> for ErrorBody {
+    fn from(reason: &Reason) -> Self {
+        Self {
+            error_code: Some(reason.code.as_str()),
+            description: reason.description.clone(),
+            field: reason.field.clone(),
+            parameter: reason.parameter.clone(),
+        }
+    }
+}

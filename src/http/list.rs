@@ -1,0 +1,259 @@
+//! A page of products: its body from the bodies that are stored, and what it says about caching.
+
+use super::caching::{
+    Class, MEDIA_TYPE, Metadata, Policies, cache_status, class_of, mark, respond,
+};
+use super::extract::Conditions;
+use crate::catalog::{Outcome, Page, Served};
+use axum::response::Response;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use http::HeaderValue;
+use sha2::{Digest, Sha256};
+use std::time::Duration;
+
+/// Outcomes of items that make the whole page theirs, the weightiest first.
+const WEIGHTY: [Outcome; 4] = [
+    Outcome::Stale,
+    Outcome::Fallback,
+    Outcome::Bypass,
+    Outcome::Miss,
+];
+
+/// Answers a GET or HEAD of a page.
+pub(super) fn answer(policies: &Policies, conditions: &Conditions, page: &Page) -> Response {
+    let outcome = outcome_of(page);
+    let remaining = remaining_of(page);
+    let cursors = Cursors::of(page);
+    let metadata = Metadata {
+        content_type: MEDIA_TYPE,
+        etag: etag(&page.items, &cursors),
+        last_modified: None,
+        cache_control: policies.cache_control(class_of(outcome, Class::List), remaining),
+        cache_status: Some(cache_status(outcome, remaining)),
+        mark: mark(outcome),
+    };
+    respond(conditions, metadata, || body(&page.items, &cursors))
+}
+
+/// The cursors of a page, in their opaque form: base64url, which JSON takes as it is.
+struct Cursors {
+    after: Option<String>,
+    before: Option<String>,
+}
+
+// === impl Cursors ===
+
+impl Cursors {
+    fn of(page: &Page) -> Self {
+        Self {
+            after: page.after.as_ref().map(|cursor| cursor.encode()),
+            before: page.before.as_ref().map(|cursor| cursor.encode()),
+        }
+    }
+
+    /// The members of `cursors`; one that is absent is left out.
+    fn members(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let after = self.after.as_deref().map(|cursor| ("after", cursor));
+        let before = self.before.as_deref().map(|cursor| ("before", cursor));
+        after.into_iter().chain(before)
+    }
+}
+
+/// `{"data":[…],"paging":{"cursors":{"after":…,"before":…}}}`, in a buffer of exactly its size: the
+/// products are JSON already.
+fn body(items: &[Served], cursors: &Cursors) -> Bytes {
+    let mut parts: Vec<&[u8]> = Vec::with_capacity(items.len() * 2 + 12);
+    parts.push(b"{\"data\":[");
+    for (at, item) in items.iter().enumerate() {
+        parts.extend((at > 0).then_some(b",".as_slice()));
+        parts.push(&item.stored.representation.body);
+    }
+    parts.push(b"],\"paging\":{\"cursors\":{");
+    for (at, (name, cursor)) in cursors.members().enumerate() {
+        let open: &[u8] = if at > 0 { b",\"" } else { b"\"" };
+        parts.extend([open, name.as_bytes(), b"\":\"", cursor.as_bytes(), b"\""]);
+    }
+    parts.push(b"}}}");
+    Bytes::from(parts.concat())
+}
+
+/// A strong tag: the same products in the same versions between the same cursors are the same bytes.
+fn etag(items: &[Served], cursors: &Cursors) -> HeaderValue {
+    let mut hash = Sha256::new();
+    for item in items {
+        hash.update(item.stored.representation.etag.as_bytes());
+    }
+    for (name, cursor) in cursors.members() {
+        hash.update(name);
+        hash.update(cursor);
+    }
+    let tag = format!("\"v2-{}\"", URL_SAFE_NO_PAD.encode(hash.finalize()));
+    // Base64url and quotes are always a valid header value.
+    HeaderValue::try_from(tag).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
+}
+
+/// How the page as a whole was come by: as the worst of its items was.
+fn outcome_of(page: &Page) -> Outcome {
+    let plain = if page.forwarded {
+        Outcome::Miss
+    } else {
+        Outcome::Hit
+    };
+    WEIGHTY
+        .into_iter()
+        .find(|outcome| page.items.iter().any(|item| item.outcome == *outcome))
+        .unwrap_or(plain)
+}
+
+/// The smallest remaining window on the page; an empty page has no bound but its own.
+fn remaining_of(page: &Page) -> Duration {
+    page.items
+        .iter()
+        .map(|item| item.remaining)
+        .min()
+        .unwrap_or(Duration::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::Entry;
+    use crate::catalog::{Cursor, ProductId, Representation, Stored};
+    use crate::clock::Moment;
+    use axum::body::to_bytes;
+    use http::HeaderMap;
+    use http::header::{CACHE_CONTROL, CONTENT_LENGTH, ETAG, IF_NONE_MATCH};
+    use serde_json::json;
+    use std::sync::Arc;
+
+    fn entry(stored: Stored) -> Arc<Entry<Stored>> {
+        Arc::new(Entry::new(stored, Moment::default(), 0, 0))
+    }
+
+    fn served(id: &str, outcome: Outcome, remaining: u64) -> Served {
+        let body = format!("{{\"id\":\"{id}\"}}");
+        let etag = HeaderValue::try_from(format!("\"v2-{id}\"")).unwrap();
+        Served {
+            stored: entry(Stored {
+                representation: Representation {
+                    body: body.into(),
+                    etag,
+                    last_modified: None,
+                },
+                validators: Default::default(),
+            }),
+            outcome,
+            remaining: Duration::from_secs(remaining),
+        }
+    }
+
+    fn page(items: Vec<Served>) -> Page {
+        let cursor = |id| Some(Cursor::Local(ProductId::parse(id).unwrap()));
+        Page {
+            items,
+            before: cursor("a"),
+            after: cursor("b"),
+            forwarded: false,
+        }
+    }
+
+    fn answered(page: &Page, headers: HeaderMap) -> Response {
+        let policies = Policies::new(Duration::from_secs(300));
+        answer(&policies, &Conditions::new(headers), page)
+    }
+
+    #[tokio::test]
+    async fn stored_bodies_become_one_document() {
+        for count in 0..3 {
+            let items = (0..count).map(|n| served(&n.to_string(), Outcome::Hit, 900));
+            let page = page(items.collect());
+            let response = answered(&page, HeaderMap::new());
+            let bytes = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+            let document: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+            let data: Vec<_> = (0..count).map(|n| json!({"id": n.to_string()})).collect();
+            assert_eq!(document["data"], json!(data));
+            let after = document["paging"]["cursors"]["after"].as_str().unwrap();
+            assert_eq!(Cursor::parse(after), page.after);
+        }
+    }
+
+    #[tokio::test]
+    async fn the_only_page_has_no_cursors() {
+        let mut page = page(vec![served("1", Outcome::Hit, 900)]);
+        (page.after, page.before) = (None, None);
+        let response = answered(&page, HeaderMap::new());
+        let bytes = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        assert_eq!(bytes, r#"{"data":[{"id":"1"}],"paging":{"cursors":{}}}"#);
+    }
+
+    #[test]
+    fn a_page_lives_no_longer_than_its_oldest_item() {
+        for (items, expected, status) in [
+            (
+                vec![],
+                "public, max-age=60, stale-while-revalidate=60",
+                "product-catalog; hit",
+            ),
+            (
+                vec![
+                    served("1", Outcome::Hit, 900),
+                    served("2", Outcome::Hit, 70),
+                ],
+                "public, max-age=60, stale-while-revalidate=10",
+                "product-catalog; hit; ttl=70",
+            ),
+            (
+                vec![
+                    served("1", Outcome::Miss, 900),
+                    served("2", Outcome::Hit, 5),
+                ],
+                "public, max-age=5",
+                "product-catalog; fwd=uri-miss",
+            ),
+            (
+                vec![
+                    served("1", Outcome::Hit, 900),
+                    served("2", Outcome::Stale, 0),
+                ],
+                "no-store",
+                "product-catalog; fwd=stale",
+            ),
+        ] {
+            let response = answered(&page(items), HeaderMap::new());
+            assert_eq!(response.headers()[CACHE_CONTROL], expected);
+            assert_eq!(response.headers()["cache-status"], status);
+            let marked = response.headers().contains_key("x-cache-stale");
+            assert_eq!(marked, expected == "no-store");
+        }
+    }
+
+    #[test]
+    fn the_tag_tells_products_versions_and_cursors_apart() {
+        let hit = |id| served(id, Outcome::Hit, 900);
+        let one = page(vec![hit("1"), hit("2")]);
+        let mut shorter = one.clone();
+        shorter.after = None;
+        let tags: Vec<_> = [
+            &one,
+            &page(vec![hit("2"), hit("1")]),
+            &page(vec![hit("1")]),
+            &shorter,
+        ]
+        .into_iter()
+        .map(|page| answered(page, HeaderMap::new()).headers()[ETAG].clone())
+        .collect();
+        for (at, tag) in tags.iter().enumerate() {
+            assert!(tag.to_str().unwrap().starts_with("\"v2-"), "strong");
+            assert!(!tags[at + 1..].contains(tag));
+        }
+        let again = answered(&one, HeaderMap::new());
+        assert_eq!(again.headers()[ETAG], tags[0]);
+
+        let known = HeaderMap::from_iter([(IF_NONE_MATCH, tags[0].clone())]);
+        let response = answered(&one, known);
+        assert_eq!(response.status(), 304);
+        assert!(!response.headers().contains_key(CONTENT_LENGTH));
+    }
+}

@@ -1,0 +1,178 @@
+//! The shapes of what goes over the wire, for the document. Rendering and parsing
+//! live in [`product`](crate::product); a test holds what it renders against these.
+
+use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
+
+/// A product.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub struct Product {
+    /// Identity.
+    #[schema(pattern = "^[A-Za-z0-9][A-Za-z0-9._~:@+-]{0,127}$")]
+    pub id: String,
+    /// Stock keeping unit.
+    #[schema(nullable = false)]
+    pub sku: Option<String>,
+    /// Display name.
+    pub name: String,
+    /// Free text.
+    #[schema(nullable = false)]
+    pub description: Option<String>,
+    /// Category name.
+    #[schema(nullable = false)]
+    pub category: Option<String>,
+    /// Brand name.
+    #[schema(nullable = false)]
+    pub brand: Option<String>,
+    /// Price.
+    pub price: Price,
+    /// Where in its life the product is.
+    #[schema(nullable = false)]
+    pub status: Option<Status>,
+    /// Labels.
+    #[schema(nullable = false)]
+    pub tags: Option<Vec<String>>,
+    /// Further members, by name.
+    #[schema(nullable = false)]
+    pub attributes: Option<Map<String, Value>>,
+    /// When the inventory created it, in UTC.
+    #[schema(format = DateTime, nullable = false)]
+    pub created_at: Option<String>,
+    /// When the inventory last changed it, in UTC.
+    #[schema(format = DateTime, nullable = false)]
+    pub updated_at: Option<String>,
+}
+
+/// A product as it is written: the inventory chooses what is not given.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub struct NewProduct {
+    /// Identity; beside one in the path, the same.
+    #[schema(pattern = "^[A-Za-z0-9][A-Za-z0-9._~:@+-]{0,127}$", nullable = false)]
+    pub id: Option<String>,
+    /// Stock keeping unit.
+    #[schema(nullable = false)]
+    pub sku: Option<String>,
+    /// Display name.
+    pub name: String,
+    /// Free text.
+    #[schema(nullable = false)]
+    pub description: Option<String>,
+    /// Category name.
+    #[schema(nullable = false)]
+    pub category: Option<String>,
+    /// Brand name.
+    #[schema(nullable = false)]
+    pub brand: Option<String>,
+    /// Price.
+    pub price: Price,
+    /// Where in its life the product is.
+    #[schema(nullable = false)]
+    pub status: Option<Status>,
+    /// Labels.
+    #[schema(nullable = false)]
+    pub tags: Option<Vec<String>>,
+    /// Further members, by name.
+    #[schema(nullable = false)]
+    pub attributes: Option<Map<String, Value>>,
+}
+
+/// An amount of money.
+#[derive(ToSchema)]
+pub struct Price {
+    /// The currency's minor units: 5122 EUR is 51.22.
+    pub amount: i64,
+    /// ISO 4217.
+    #[schema(pattern = "^[A-Z]{3}$")]
+    pub currency: String,
+}
+
+/// Where in its life a product is.
+#[derive(ToSchema)]
+#[schema(as = ProductStatus, rename_all = "lowercase")]
+pub enum Status {
+    /// On sale.
+    Active,
+    /// No longer sold.
+    Discontinued,
+    /// Not yet sold.
+    Draft,
+}
+
+/// One page of products.
+#[derive(ToSchema)]
+pub struct ProductPage {
+    /// The products.
+    pub data: Vec<Product>,
+    /// How to go on.
+    pub paging: Paging,
+}
+
+/// Where a page lies.
+#[derive(ToSchema)]
+pub struct Paging {
+    /// Its neighbours.
+    pub cursors: Cursors,
+}
+
+/// A page's neighbours. Cursors are opaque.
+#[derive(ToSchema)]
+pub struct Cursors {
+    /// For the next page; absent on the last.
+    #[schema(nullable = false)]
+    pub after: Option<String>,
+    /// For the previous page; absent on the first.
+    #[schema(nullable = false)]
+    pub before: Option<String>,
+}
+
+/// An example of the schema called `name`, for those that have one.
+pub(super) fn example(name: &str) -> Option<Value> {
+    match name {
+        "Product" => Some(product()),
+        "NewProduct" => Some(new_product()),
+        "ProductPage" => Some(json!({
+            "data": [product()],
+            "paging": { "cursors": { "after": "AWxLRVRUTEUtMTc", "before": "AWxLRVRUTEUtMTc" } }
+        })),
+        _ => None,
+    }
+}
+
+/// What health looks like when it is `status`.
+pub(super) fn health(status: &str) -> Value {
+    json!({
+        "status": status,
+        "timestamp": "2026-11-20T08:00:00.000Z",
+        "version": env!("CARGO_PKG_VERSION"),
+        "checks": [{
+            "name": "inventory", "status": status, "responseTimeMs": 12,
+            "description": "What is known about the inventory."
+        }]
+    })
+}
+
+fn product() -> Value {
+    let mut product = new_product();
+    if let Some(members) = product.as_object_mut() {
+        members.insert("createdAt".to_owned(), json!("2026-03-02T09:14:00Z"));
+        members.insert("updatedAt".to_owned(), json!("2026-11-18T16:40:12Z"));
+    }
+    product
+}
+
+fn new_product() -> Value {
+    json!({
+        "id": "KETTLE-17",
+        "sku": "KT-17-STEEL",
+        "name": "Steel kettle, 1.7 l",
+        "description": "Boils 1.7 litres in four minutes.",
+        "category": "kitchen",
+        "brand": "Norvik",
+        "price": { "amount": 5122, "currency": "EUR" },
+        "status": "active",
+        "tags": ["kettle", "steel"],
+        "attributes": { "capacityMl": 1700 }
+    })
+}

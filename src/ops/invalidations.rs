@@ -1,0 +1,262 @@
+//! Invalidations: telling the cache that what it holds is no longer so.
+
+use super::admin::Admin;
+use crate::catalog::{Catalog, Invalidated, Mode, ProductId, Selector};
+use crate::http::extract::JsonBody;
+use crate::http::fault::{ErrorCode, Fault, Reason};
+use axum::extract::State;
+use axum::response::Response;
+use http::header::LOCATION;
+use http::{HeaderValue, StatusCode};
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// Where to watch a broad invalidation: its refill shows as entries and requests.
+const PROGRESS: HeaderValue = HeaderValue::from_static("/cache/stats");
+
+/// What was asked for.
+#[derive(Debug, PartialEq, Eq)]
+struct Order {
+    selector: Selector,
+    mode: Mode,
+    dry_run: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct OrderBody {
+    ids: Option<Vec<String>>,
+    prefix: Option<String>,
+    category: Option<String>,
+    brand: Option<String>,
+    #[serde(default)]
+    all: bool,
+    #[serde(default)]
+    mode: ModeWord,
+    #[serde(default)]
+    dry_run: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum ModeWord {
+    #[default]
+    Soft,
+    Hard,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct OutcomeBody {
+    products: usize,
+    bytes: u64,
+    refill_calls: u64,
+    estimated_seconds: u64,
+    dry_run: bool,
+}
+
+pub(super) async fn invalidate(
+    _: Admin,
+    State(catalog): State<Arc<Catalog>>,
+    body: JsonBody,
+) -> Result<Response, Fault> {
+    let order = Order::parse(&body.0)?;
+    let status = order.status();
+    tracing::info!(order = ?order, "Invalidation ordered by an operator");
+    let outcome = catalog
+        .invalidate(order.selector, order.mode, order.dry_run)
+        .await;
+    let mut response = super::json(status, &OutcomeBody::new(&outcome, order.dry_run));
+    if status == StatusCode::ACCEPTED {
+        response.headers_mut().insert(LOCATION, PROGRESS);
+    }
+    Ok(response)
+}
+
+// === impl Order ===
+
+impl Order {
+    fn parse(body: &[u8]) -> Result<Self, Fault> {
+        let body: OrderBody = serde_json::from_slice(body).map_err(|error| {
+            Fault::new(if error.is_data() {
+                ErrorCode::InvalidField
+            } else {
+                ErrorCode::MalformedBody
+            })
+        })?;
+        let (mode, dry_run) = (body.mode.into(), body.dry_run);
+        Ok(Self {
+            selector: body.selector()?,
+            mode,
+            dry_run,
+        })
+    }
+
+    /// Ids are done with when they are answered; what is broader goes on in the background.
+    fn status(&self) -> StatusCode {
+        match self.selector {
+            Selector::Ids(_) => StatusCode::OK,
+            _ if self.dry_run => StatusCode::OK,
+            Selector::Prefix(_) | Selector::Category(_) | Selector::Brand(_) | Selector::All => {
+                StatusCode::ACCEPTED
+            }
+        }
+    }
+}
+
+// === impl OrderBody ===
+
+impl OrderBody {
+    /// The one selector there is.
+    fn selector(self) -> Result<Selector, Fault> {
+        let ids = self.ids.map(ids).transpose()?;
+        let mut given = [
+            ids.map(Selector::Ids),
+            self.prefix.map(Selector::Prefix),
+            self.category.map(Selector::Category),
+            self.brand.map(Selector::Brand),
+            self.all.then_some(Selector::All),
+        ]
+        .into_iter()
+        .flatten();
+        match (given.next(), given.next()) {
+            (Some(selector), None) => Ok(selector),
+            _ => Err(Fault::new(ErrorCode::InvalidSelector)),
+        }
+    }
+}
+
+// === impl ModeWord ===
+
+impl From<ModeWord> for Mode {
+    fn from(word: ModeWord) -> Self {
+        match word {
+            ModeWord::Soft => Self::Soft,
+            ModeWord::Hard => Self::Hard,
+        }
+    }
+}
+
+// === impl OutcomeBody ===
+
+impl OutcomeBody {
+    fn new(outcome: &Invalidated, dry_run: bool) -> Self {
+        Self {
+            products: outcome.products,
+            bytes: outcome.bytes,
+            refill_calls: outcome.refill_calls,
+            estimated_seconds: outcome.estimated_seconds,
+            dry_run,
+        }
+    }
+}
+
+/// Ids of products; those that are none are named by their place.
+fn ids(texts: Vec<String>) -> Result<Vec<ProductId>, Fault> {
+    let invalid: Vec<_> = texts
+        .iter()
+        .enumerate()
+        .filter(|(_, text)| ProductId::parse(text).is_err())
+        .map(|(at, _)| Reason {
+            description: Cow::Borrowed("This is not a product id."),
+            field: Some(format!("ids.{at}")),
+            ..Reason::new(ErrorCode::InvalidField)
+        })
+        .collect();
+    if !invalid.is_empty() {
+        return Err(Fault::all(invalid));
+    }
+    Ok(texts
+        .iter()
+        .filter_map(|text| ProductId::parse(text).ok())
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Mode::{Hard, Soft};
+
+    fn id(text: &str) -> ProductId {
+        ProductId::parse(text).unwrap()
+    }
+
+    #[test]
+    fn one_selector_is_understood_with_its_mode() {
+        for (body, selector, mode, dry_run, status) in [
+            (
+                r#"{"ids":["a","b"]}"#,
+                Selector::Ids(vec![id("a"), id("b")]),
+                Soft,
+                false,
+                200,
+            ),
+            (
+                r#"{"ids":[],"mode":"hard"}"#,
+                Selector::Ids(vec![]),
+                Hard,
+                false,
+                200,
+            ),
+            (
+                r#"{"prefix":"LAPTOP-"}"#,
+                Selector::Prefix("LAPTOP-".into()),
+                Soft,
+                false,
+                202,
+            ),
+            (
+                r#"{"category":"x","mode":"soft"}"#,
+                Selector::Category("x".into()),
+                Soft,
+                false,
+                202,
+            ),
+            (
+                r#"{"brand":"y","dryRun":true}"#,
+                Selector::Brand("y".into()),
+                Soft,
+                true,
+                200,
+            ),
+            (
+                r#"{"all":true,"mode":"hard"}"#,
+                Selector::All,
+                Hard,
+                false,
+                202,
+            ),
+        ] {
+            let order = Order::parse(body.as_bytes()).unwrap();
+            assert_eq!(order.status(), status, "{body}");
+            let expected = Order {
+                selector,
+                mode,
+                dry_run,
+            };
+            assert_eq!(order, expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_a_400() {
+        for body in [
+            "",
+            "{}",
+            "[]",
+            "{",
+            r#"{"all":false}"#,
+            r#"{"all":"yes"}"#,
+            r#"{"ids":["a"],"all":true}"#,
+            r#"{"prefix":"a","brand":"b"}"#,
+            r#"{"ids":["a b"]}"#,
+            r#"{"ids":"a"}"#,
+            r#"{"all":true,"mode":"harder"}"#,
+            r#"{"everything":true}"#,
+        ] {
+            let fault = Order::parse(body.as_bytes()).expect_err(body);
+            assert_eq!(fault.status(), 400, "{body}");
+        }
+    }
+}
