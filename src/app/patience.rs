@@ -1,0 +1,157 @@
+//! A stream that gives its client only so long for the head of a request.
+//!
+//! hyper has one timeout for both an idle connection and a slow head. Idle may last a minute; a client
+//! that sends a byte of its head every few seconds must not hold a connection that long.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
+
+/// Where a connection is: even while a head is awaited, odd while a request is answered. Shared
+/// between the connection's stream and its service.
+#[derive(Clone, Debug, Default)]
+pub struct Patience(Arc<AtomicU64>);
+
+/// A stream that fails when a head that was begun is not complete in time.
+pub struct Patient<S> {
+    stream: S,
+    patience: Patience,
+    limit: Duration,
+    /// Where the connection was when the first byte of a head came, and when that has to end.
+    begun: Option<(u64, Pin<Box<Sleep>>)>,
+}
+
+// === impl Patience ===
+
+impl Patience {
+    /// The head of a request has been read; what comes now is its body.
+    pub fn head_is_complete(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The request has been answered; what comes now is the next one.
+    pub fn head_may_begin(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Where the connection is, if it awaits a head.
+    fn awaited(&self) -> Option<u64> {
+        let at = self.0.load(Ordering::Relaxed);
+        at.is_multiple_of(2).then_some(at)
+    }
+}
+
+// === impl Patient ===
+
+impl<S> Patient<S> {
+    /// Gives the client of `stream` up to `limit` for each head.
+    pub fn new(stream: S, patience: Patience, limit: Duration) -> Self {
+        Self {
+            stream,
+            patience,
+            limit,
+            begun: None,
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        let awaited = this.patience.awaited();
+        if let Some((at, limit)) = &mut this.begun {
+            if awaited != Some(*at) {
+                this.begun = None;
+            } else if limit.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+        }
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
+        // A head that came whole is answered before the next read, and its timer never polled.
+        if let Some(at) = awaited
+            && this.begun.is_none()
+            && buf.filled().len() > before
+        {
+            this.begun = Some((at, Box::pin(sleep(this.limit))));
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    const LIMIT: Duration = Duration::from_secs(10);
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_client_is_left_alone_and_a_slow_head_is_not() {
+        let (mut client, server) = duplex(64);
+        let mut stream = Patient::new(server, Patience::default(), LIMIT);
+        let mut byte = [0; 1];
+        let idle = tokio::time::timeout(LIMIT * 3, stream.read_exact(&mut byte)).await;
+        assert!(idle.is_err(), "still waiting");
+        client.write_all(b"G").await.unwrap();
+        stream.read_exact(&mut byte).await.unwrap();
+        let error = stream.read_exact(&mut byte).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_and_the_next_head_have_their_own_time() {
+        let (mut client, server) = duplex(64);
+        let patience = Patience::default();
+        let mut stream = Patient::new(server, patience.clone(), LIMIT);
+        let mut byte = [0; 1];
+        for _ in 0..3 {
+            client.write_all(b"Gb").await.unwrap();
+            stream.read_exact(&mut byte).await.unwrap();
+            patience.head_is_complete();
+            tokio::time::sleep(LIMIT * 2).await;
+            stream.read_exact(&mut byte).await.unwrap();
+            patience.head_may_begin();
+            tokio::time::sleep(LIMIT * 2).await;
+        }
+    }
+}
