@@ -7,6 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
+/// The shortest pause between two probes.
+const PROBE_PAUSE: Duration = Duration::from_secs(1);
+
 /// The service's health (governance document 17).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Health {
@@ -193,18 +196,22 @@ impl Catalog {
     /// Probes the inventory whenever no call has told anything about it for a while.
     pub async fn keep_probing(self: Arc<Self>, stop: CancellationToken) {
         let probing = async {
+            let every = self.config.probe_interval;
+            // The first probe also brings the version.
+            let mut probed = false;
             loop {
-                let quiet = self
-                    .inventory()
-                    .reachability()
-                    .at
-                    .map_or(Duration::MAX, |at| self.clock.now().since(at));
-                let unknown = self.inventory().reachability().version.is_none();
-                if quiet >= self.config.probe_interval || unknown {
-                    // What came of it is in the reachability.
-                    let _ = self.inventory().probe(Conversation::new()).await;
+                let now = self.clock.now();
+                let told_at = self.inventory().reachability().at;
+                let quiet = told_at.map_or(every, |at| now.since(at));
+                if quiet < every && probed {
+                    tokio::time::sleep(every - quiet).await;
+                    continue;
                 }
-                tokio::time::sleep(self.config.probe_interval).await;
+                // What came of it is in the reachability.
+                let _ = self.inventory().probe(Conversation::new()).await;
+                probed = true;
+                // A probe that could not even be sent tells nothing, and must not be repeated at once.
+                tokio::time::sleep(PROBE_PAUSE.min(every)).await;
             }
         };
         stop.run_until_cancelled(probing).await;
