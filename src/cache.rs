@@ -24,10 +24,14 @@ mod fence;
 mod flight;
 mod freshness;
 mod generations;
+mod inspect;
 mod journal;
 mod memory;
 mod queue;
+mod read;
 mod record;
+mod source;
+mod status;
 mod store;
 mod sync;
 mod tiers;
@@ -39,25 +43,27 @@ mod tests;
 pub use counters::{EvictionCause, Outcome, Stats};
 pub use entry::Entry;
 pub use freshness::Trust;
+pub use inspect::Inspection;
+pub use source::{Change, Loaded, Restored, Source};
+pub use status::StoreStatus;
 pub use store::StoreError;
 
 use crate::clock::{Clock, Moment};
-use absence::Absence;
 use counters::Counters;
 use fence::{Fence, Ticket};
-use flight::{Failure, Landing};
+use flight::Landing;
 use freshness::Verdict;
 use futures_util::FutureExt;
 use queue::Turns;
+use status::Shared;
 use std::fmt::Debug;
-use std::hash::Hash;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tiers::Tiers;
 use tokio_util::task::TaskTracker;
-use writer::{Shared, Writer};
+use writer::Writer;
 
 /// How the cache behaves.
 #[derive(Clone, Debug)]
@@ -82,130 +88,6 @@ pub struct Config {
     pub lineage: String,
 }
 
-/// Where values come from, and how they lie on disk.
-pub trait Source: Send + Sync + 'static {
-    /// Identifies a value.
-    type Key: Clone + Debug + Eq + Hash + Ord + Send + Sync + 'static;
-    /// What is cached.
-    type Value: Send + Sync + 'static;
-    /// Why a load failed.
-    type Error: std::error::Error + Send + Sync + 'static;
-    /// In which way a key does not exist.
-    type Gone: Copy + Debug + Send + Sync + 'static;
-    /// Who asked, for tracing: handed through to [`Source::load`].
-    type Cause: Send + 'static;
-
-    /// Asks the source of truth. `known` is the value at hand, for a conditional request.
-    fn load(
-        &self,
-        key: &Self::Key,
-        known: Option<&Self::Value>,
-        cause: Self::Cause,
-    ) -> impl Future<Output = Result<Loaded<Self::Value, Self::Gone>, Self::Error>> + Send;
-
-    /// What key and value hold on the heap, in bytes.
-    fn weight(&self, key: &Self::Key, value: &Self::Value) -> usize;
-
-    /// Whether two values are the same content, so that confirming one needs no write.
-    fn same(&self, held: &Self::Value, listed: &Self::Value) -> bool;
-
-    /// A key's bytes; their order is the order it is best written in.
-    fn encode_key(&self, key: &Self::Key) -> Vec<u8>;
-
-    /// Reads a key; `None` if the bytes are none.
-    fn decode_key(&self, bytes: &[u8]) -> Option<Self::Key>;
-
-    /// A value's bytes.
-    fn encode(&self, value: &Self::Value) -> Vec<u8>;
-
-    /// Reads a value; `None` if the bytes are none.
-    fn decode(&self, bytes: &[u8]) -> Option<Self::Value>;
-
-    /// The key exists as of `as_of`; its value, where it is at hand. Called in the order facts count.
-    fn learned(&self, key: &Self::Key, value: Option<&Self::Value>, as_of: Moment);
-
-    /// The key does not exist (any more).
-    fn vanished(&self, key: &Self::Key);
-
-    /// Visits every key that is known to exist, whether its value is held or not.
-    fn for_each_known(&self, visit: &mut dyn FnMut(&Self::Key, Moment));
-
-    /// What the source itself holds in memory about keys, in bytes: counts against the cap.
-    fn held_bytes(&self) -> usize;
-
-    /// The store has been restored; called once at most, before the store counts as up.
-    fn restored(&self, restored: &Restored);
-}
-
-/// What a load found.
-#[derive(Debug)]
-pub enum Loaded<V, G> {
-    /// A value.
-    Value {
-        /// It.
-        value: V,
-        /// The source vouches for it as of this moment.
-        as_of: Moment,
-    },
-    /// The known value is still current.
-    Unchanged {
-        /// The source vouches for it as of this moment.
-        as_of: Moment,
-    },
-    /// There is no such key.
-    Gone(G),
-}
-
-/// What a write did to its key, as far as the source of truth is concerned.
-#[derive(Debug)]
-pub enum Change<K, V, G> {
-    /// The key has this value now.
-    Put {
-        /// The key; the source may have chosen it.
-        key: K,
-        /// Its value.
-        value: V,
-        /// The source vouches for it as of this moment.
-        as_of: Moment,
-    },
-    /// The key is gone.
-    Gone(K, G),
-    /// The value held is wrong or may be: forget it.
-    Forget(K),
-    /// The value held may be wrong, but is better than nothing while the source is away.
-    Doubt(K),
-    /// Nothing changed.
-    Nothing,
-}
-
-/// What came back from the store.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Restored {
-    /// Rows found.
-    pub rows: u64,
-    /// Whether the last stop was in order; if not, entries are served as stale until confirmed.
-    pub clean: bool,
-    /// The source's own note, where it can be trusted.
-    pub note: Option<Vec<u8>>,
-}
-
-/// Whether the persistent tier is in use.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StoreStatus {
-    /// Not configured.
-    Off,
-    /// Being opened.
-    Opening,
-    /// Open, and being read.
-    Restoring,
-    /// In use.
-    Up,
-    /// In use, but started anew: not everything is on it yet.
-    Rebuilding,
-    /// Not usable at the moment.
-    Down(StoreError),
-}
-
 /// A value, and how it was come by.
 #[derive(Debug)]
 pub struct Served<V> {
@@ -228,23 +110,6 @@ pub enum ReadError<G, E> {
     Crashed,
 }
 
-/// What the cache knows about one key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Inspection {
-    /// fresh, stale, overdue, expired, or absent (only remembered as not existing or failing).
-    pub state: &'static str,
-    /// Whether the upstream's word stands: confirmed, unconfirmed, doubted.
-    pub trust: &'static str,
-    /// How old the value is.
-    pub age: Duration,
-    /// What remains of its window.
-    pub remaining: Duration,
-    /// Its weight in the serving tier, in bytes.
-    pub weight_bytes: usize,
-    /// Whether a load of the key is under way.
-    pub loading: bool,
-}
-
 /// A listing under way: draw one before asking for a page, and confirm the page's values with it.
 pub struct Listing<S: Source>(Ticket<S::Key, Landing<S>>);
 
@@ -265,20 +130,6 @@ struct Inner<S: Source> {
     store: Arc<Shared>,
     clock: Clock,
     tasks: TaskTracker,
-}
-
-// === impl StoreStatus ===
-
-impl StoreStatus {
-    /// Whether writes reach a disk.
-    pub fn is_up(&self) -> bool {
-        matches!(self, Self::Up | Self::Rebuilding | Self::Restoring)
-    }
-
-    /// Whether the store has been read, or will not be.
-    pub fn is_settled(&self) -> bool {
-        !matches!(self, Self::Opening | Self::Restoring)
-    }
 }
 
 // === impl Cache ===
@@ -484,79 +335,6 @@ impl<S: Source> Cache<S> {
         self.inner.tiers.peek(key)
     }
 
-    /// The keys of all held entries that `select` selects, with their weights.
-    pub fn select(
-        &self,
-        mut select: impl FnMut(&S::Key, &S::Value) -> bool,
-    ) -> Vec<(S::Key, usize)> {
-        let mut selected = Vec::new();
-        if let Some(memory) = &self.inner.tiers.memory {
-            memory.for_each(|key, entry| {
-                if select(key, entry) {
-                    selected.push((key.clone(), entry.weight_bytes()));
-                }
-            });
-        }
-        selected
-    }
-
-    /// What is known about a key; `None` if nothing.
-    pub fn inspect(&self, key: &S::Key) -> Option<Inspection> {
-        let inner = &self.inner;
-        let now = inner.clock.now();
-        let loading = inner.fence.is_loading(key);
-        let Some(entry) = inner.tiers.peek(key) else {
-            let remembered = inner.tiers.absences.get(key, now).is_some();
-            return (remembered || loading).then_some(Inspection {
-                state: "absent",
-                trust: Trust::Confirmed.as_str(),
-                age: Duration::ZERO,
-                remaining: Duration::ZERO,
-                weight_bytes: 0,
-                loading,
-            });
-        };
-        let verdict = entry.judge(&inner.tiers.rule, now);
-        Some(Inspection {
-            state: verdict.as_str(),
-            trust: entry.trusted().as_str(),
-            age: now.since(entry.as_of()),
-            remaining: verdict.remaining(),
-            weight_bytes: entry.weight_bytes(),
-            loading,
-        })
-    }
-
-    /// Entries in the serving tier.
-    pub fn entries(&self) -> usize {
-        self.inner
-            .tiers
-            .memory
-            .as_ref()
-            .map_or(0, |memory| memory.len())
-    }
-
-    /// Whether anything is cached at all.
-    pub fn is_on(&self) -> bool {
-        self.inner.tiers.memory.is_some()
-    }
-
-    /// What the cache holds and has done.
-    pub fn stats(&self) -> Stats {
-        let tiers = &self.inner.tiers;
-        Stats {
-            entries: tiers
-                .memory
-                .as_ref()
-                .map_or(0, |memory| memory.len() as u64),
-            bytes: tiers.bytes(),
-            capacity_bytes: tiers.config.max_bytes,
-            store_up: self.store_status().is_up(),
-            store_queue_length: tiers.journal.len() as u64,
-            ..tiers.counters.snapshot()
-        }
-    }
-
     /// Replaces the source's note, which is stored beside the values.
     pub fn note(&self, note: Vec<u8>) {
         self.inner.tiers.journal.note(note);
@@ -613,67 +391,6 @@ impl<S: Source> Clone for Cache<S> {
 // === impl Inner ===
 
 impl<S: Source> Inner<S> {
-    /// Reads a key whose entry is held but no longer fresh.
-    async fn read_past_window(
-        self: &Arc<Self>,
-        key: &S::Key,
-        entry: Arc<Entry<S::Value>>,
-        verdict: Verdict,
-        cause: S::Cause,
-    ) -> Result<Served<S::Value>, ReadError<S::Gone, S::Error>> {
-        let usable = verdict != Verdict::Expired;
-        let throttled = matches!(
-            self.tiers.absences.get(key, self.clock.now()),
-            Some(Absence::Failed(_))
-        );
-        if usable && (throttled || verdict == Verdict::Stale) {
-            if !throttled {
-                self.refresh(key, cause);
-            }
-            return Ok(Served::stale(entry));
-        }
-        match self.read_absent(key, cause).await {
-            // It took long, and the entry may have expired while we waited.
-            Err(ReadError::Failed(_) | ReadError::Crashed)
-                if entry.judge(&self.tiers.rule, self.clock.now()) != Verdict::Expired =>
-            {
-                Ok(Served::stale(entry))
-            }
-            result => result,
-        }
-    }
-
-    /// Reads a key of which nothing usable is held.
-    async fn read_absent(
-        self: &Arc<Self>,
-        key: &S::Key,
-        cause: S::Cause,
-    ) -> Result<Served<S::Value>, ReadError<S::Gone, S::Error>> {
-        match self.tiers.absences.get(key, self.clock.now()) {
-            Some(Absence::Gone(how)) => return Err(ReadError::Gone(how, Outcome::Negative)),
-            Some(Absence::Failed(error)) => return Err(ReadError::Failed(error)),
-            None => {}
-        }
-        let outcome = match self.tiers.memory {
-            Some(_) => Outcome::Miss,
-            None => Outcome::Bypass,
-        };
-        match self.load(key, cause).await {
-            Ok(entry) => match entry.judge(&self.tiers.rule, self.clock.now()) {
-                Verdict::Fresh { remaining } => Ok(Served {
-                    entry,
-                    outcome,
-                    remaining,
-                }),
-                // Written or invalidated again while we waited, or slower than its window is long.
-                Verdict::Stale | Verdict::Overdue | Verdict::Expired => Ok(Served::stale(entry)),
-            },
-            Err(Failure::Gone(how)) => Err(ReadError::Gone(how, outcome)),
-            Err(Failure::Failed(error)) => Err(ReadError::Failed(error)),
-            Err(Failure::Crashed) => Err(ReadError::Crashed),
-        }
-    }
-
     /// Applies what a write did.
     fn apply(&self, change: Change<S::Key, S::Value, S::Gone>) -> Option<Arc<Entry<S::Value>>> {
         let now = self.clock.now();
@@ -699,38 +416,5 @@ impl<S: Source> Inner<S> {
             Change::Nothing => {}
         }
         None
-    }
-
-    /// Looks for a key on disk, while the store is still being read. True if it was there.
-    async fn restore_one(&self, ticket: &Ticket<S::Key, Landing<S>>, key: &S::Key) -> bool {
-        if self.store.status() != StoreStatus::Restoring || self.tiers.journal.is_pending(key) {
-            return false;
-        }
-        let Some((disk, clean)) = self.store.disk() else {
-            return false;
-        };
-        let bytes = self.tiers.source.encode_key(key);
-        let found = tokio::task::spawn_blocking(move || disk.get(&bytes)).await;
-        let Ok(Ok(Some((row, value)))) = found else {
-            return false;
-        };
-        let now = self.clock.now();
-        let (as_of, entry) = self.tiers.revive(key, row, Some(&value), now, clean);
-        let restored = self.fence.settle(ticket, key, || {
-            self.tiers.restore(key, as_of, entry);
-        });
-        restored.is_some()
-    }
-}
-
-// === impl Served ===
-
-impl<V> Served<V> {
-    fn stale(entry: Arc<Entry<V>>) -> Self {
-        Self {
-            entry,
-            outcome: Outcome::Stale,
-            remaining: Duration::ZERO,
-        }
     }
 }

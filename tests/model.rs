@@ -3,6 +3,8 @@
 //! `src/cache/fence.rs` is compiled here a second time with loom's locks in place of the standard
 //! library's, so what is explored is the product's own code.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 #[path = "../src/cache/fence.rs"]
 #[allow(dead_code, reason = "not every method has a part in the models")]
 mod fence;

@@ -146,18 +146,21 @@ impl Disk {
                     scan.unreadable += 1;
                     ahead = values.next().transpose()?;
                 }
-                let value = match &ahead {
-                    Some((other, value)) if *other == key => Some(value),
-                    _ => None,
+                let value = match ahead.take_if(|(other, _)| *other == key) {
+                    Some((_, value)) => {
+                        ahead = values.next().transpose()?;
+                        Some(value)
+                    }
+                    None => None,
                 };
                 let Some(row) = Row::decode(&bytes) else {
                     scan.unreadable += 1;
                     continue;
                 };
                 match (row.value_crc, value) {
-                    (Some(crc), Some(value)) if crc == checksum(&key, value) => {
+                    (Some(crc), Some(value)) if crc == checksum(&key, &value) => {
                         live += (key.len() + value.len()) as u64;
-                        visit(&key, row, Some(value));
+                        visit(&key, row, Some(&value));
                     }
                     (None, _) => visit(&key, row, None),
                     (Some(_), _) => {
@@ -330,4 +333,75 @@ fn drop_snapshots(path: &Path) -> io::Result<bool> {
         }
     }
     Ok(dropped)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::freshness::Trust;
+    use crate::clock::Moment;
+
+    fn row(value_crc: Option<u32>) -> Row {
+        Row {
+            as_of: Moment::from_millis(1),
+            trust: Trust::Confirmed,
+            jitter_per_mille: 0,
+            value_crc,
+        }
+    }
+
+    fn saved(key: &[u8], value: &[u8]) -> Change {
+        Change::Save(row(Some(checksum(key, value))), value.to_vec())
+    }
+
+    #[test]
+    fn a_scan_counts_what_it_can_not_read_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = Disk::open(dir.path()).unwrap();
+        let changes: [(&[u8], Change); 5] = [
+            (b"a", saved(b"a", b"1")),
+            (b"b", saved(b"b", b"2")),
+            (b"c", Change::Row(row(None))),
+            (b"d", saved(b"d", b"4")),
+            (b"e", saved(b"e", b"5")),
+        ];
+        disk.write(changes.iter().map(|(key, change)| (*key, change)))
+            .unwrap();
+        let read = || {
+            let mut read = Vec::new();
+            let scan = disk.scan(|key, _, value| {
+                let key = String::from_utf8_lossy(key).into_owned();
+                read.push((key, value.map(|value| value.to_vec())));
+            });
+            (
+                scan.unwrap(),
+                read.iter().filter(|(_, value)| value.is_some()).count(),
+            )
+        };
+        assert_eq!(
+            read(),
+            (
+                Scan {
+                    rows: 5,
+                    unreadable: 0
+                },
+                4
+            )
+        );
+
+        disk.values.insert(b"a", b"garbled").unwrap();
+        disk.values.insert(b"b2", b"of no row").unwrap();
+        disk.values.remove(b"d").unwrap();
+        disk.rows.insert(b"e", b"no row").unwrap();
+        assert_eq!(
+            read(),
+            (
+                Scan {
+                    rows: 5,
+                    unreadable: 4
+                },
+                1
+            )
+        );
+    }
 }

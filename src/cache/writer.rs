@@ -1,22 +1,23 @@
 //! The one thread that owns the persistent tier: it restores, writes, rewrites, and gives up and
 //! comes back, so that no request ever waits for a disk and no fault of a disk stops the service.
 
+mod opening;
+
 use super::fence::Fence;
 use super::flight::Landing;
 use super::freshness::Trust;
 use super::generations::{Current, Generations};
 use super::journal::{Batch, Mark};
-use super::record::{FORMAT, Row, checksum};
+use super::record::{Row, checksum};
+use super::status::Shared;
 use super::store::{Change, Disk, StoreError, classify_io};
 use super::tiers::Tiers;
-use super::{Restored, Source, StoreStatus};
+use super::{Source, StoreStatus};
 use crate::clock::{Clock, Moment};
 use crate::telemetry::metrics;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
-use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{error, info, warn};
 
 /// How long written changes may wait for their flush.
@@ -36,14 +37,6 @@ const GIVE_UP_TENTHS: u64 = 45;
 
 /// Below this size the ratio says nothing: sled's own files count too.
 const SMALL_BYTES: u64 = 64 << 20;
-
-/// What the thread shares with the rest of the cache.
-pub(super) struct Shared {
-    status: watch::Sender<StoreStatus>,
-    disk: Mutex<Option<(Disk, bool)>>,
-    /// Cancelled when the thread has ended; empty if it never ran.
-    ended: OnceLock<CancellationToken>,
-}
 
 /// The thread's own state.
 pub(super) struct Writer<S: Source> {
@@ -66,57 +59,6 @@ struct Open {
     flushed_at: Moment,
     inspected_at: Moment,
     dirty: bool,
-}
-
-// === impl Shared ===
-
-impl Shared {
-    pub fn new(status: StoreStatus) -> Arc<Self> {
-        Arc::new(Self {
-            status: watch::Sender::new(status),
-            disk: Mutex::new(None),
-            ended: OnceLock::new(),
-        })
-    }
-
-    pub fn status(&self) -> StoreStatus {
-        self.status.borrow().clone()
-    }
-
-    pub fn watch(&self) -> watch::Receiver<StoreStatus> {
-        self.status.subscribe()
-    }
-
-    pub fn set_status(&self, status: StoreStatus) {
-        metrics::store_up(status.is_up());
-        self.status.send_replace(status);
-    }
-
-    /// Declares the thread running until the guard is dropped.
-    pub fn running(&self) -> DropGuard {
-        self.ended
-            .get_or_init(CancellationToken::new)
-            .clone()
-            .drop_guard()
-    }
-
-    /// Waits for the thread to end.
-    pub async fn ended(&self) {
-        if let Some(ended) = self.ended.get() {
-            ended.cancelled().await;
-        }
-    }
-
-    /// The database being restored, and whether it was left in order, for a look-up off the
-    /// request's thread.
-    pub fn disk(&self) -> Option<(Disk, bool)> {
-        self.lock().clone()
-    }
-
-    /// Swapping a handle can not fail half-way, so poison is ignored.
-    fn lock(&self) -> MutexGuard<'_, Option<(Disk, bool)>> {
-        self.disk.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 // === impl Writer ===
@@ -198,165 +140,6 @@ impl<S: Source> Writer<S> {
                 %dir,
                 "The store can not be used ({what}); running from memory only. Check that CACHE_DIR is a writable directory"
             ),
-        }
-    }
-
-    /// Opens the current generation, or a fresh one in place of what can not or must not be used.
-    fn open(&mut self) -> Result<Open, StoreError> {
-        let io = |error: std::io::Error| classify_io(&error);
-        let generations = Generations::open(&self.dir).map_err(io)?;
-        let mut current = generations.current().map_err(io)?;
-        let mut disk = match Disk::open(&generations.path(current.generation)) {
-            Err(StoreError::Corrupt(what)) => {
-                self.quarantine(&generations, current.generation, &what);
-                current = Current {
-                    generation: generations.unused().map_err(io)?,
-                    rows: 0,
-                };
-                self.first = false;
-                Disk::open(&generations.path(current.generation))?
-            }
-            result => result?,
-        };
-        if !self.first || !self.is_ours(&disk)? {
-            drop(disk);
-            current = Current {
-                generation: generations.unused().map_err(io)?,
-                rows: 0,
-            };
-            disk = Disk::open(&generations.path(current.generation))?;
-            self.first = false;
-        }
-        self.claim(&disk)?;
-        generations
-            .commit(Current {
-                rows: current.rows,
-                ..current
-            })
-            .map_err(io)?;
-        generations
-            .discard_all_but(current.generation)
-            .map_err(io)?;
-        let now = self.clock.now();
-        let mut open = Open {
-            disk,
-            generations,
-            generation: current.generation,
-            flushed_at: now,
-            inspected_at: now,
-            dirty: false,
-        };
-        if self.first {
-            self.restore(&mut open, current.rows)?;
-            self.shared.set_status(StoreStatus::Up);
-        } else {
-            self.rebuild();
-            self.shared.set_status(StoreStatus::Rebuilding);
-        }
-        self.inspect_size(&open)?;
-        Ok(open)
-    }
-
-    /// Whether the store has our format and lineage. An empty one is anybody's.
-    fn is_ours(&self, disk: &Disk) -> Result<bool, StoreError> {
-        let format = disk.state("format")?;
-        let lineage = disk.state("lineage")?;
-        let (Some(format), Some(lineage)) = (format, lineage) else {
-            return Ok(disk.rows()? == 0);
-        };
-        if format != FORMAT.to_le_bytes() {
-            info!("The store has another version's format; it is discarded and rebuilt");
-            return Ok(false);
-        }
-        if lineage != self.tiers.config.lineage.as_bytes() {
-            info!(
-                "The store was filled from another source or configuration; it is discarded and rebuilt"
-            );
-            return Ok(false);
-        }
-        Ok(true)
-    }
-
-    /// Marks the store as ours and in use: until [`Writer::finish`] says otherwise, a stop is unclean.
-    fn claim(&self, disk: &Disk) -> Result<(), StoreError> {
-        disk.set_state("format", Some(&FORMAT.to_le_bytes()))?;
-        disk.set_state("lineage", Some(self.tiers.config.lineage.as_bytes()))
-    }
-
-    /// Brings entries back into memory.
-    fn restore(&mut self, open: &mut Open, expected_rows: u64) -> Result<(), StoreError> {
-        let clean = open.disk.state("clean")?.is_some();
-        open.disk.set_state("clean", None)?;
-        open.disk.flush()?;
-        *self.shared.lock() = Some((open.disk.clone(), clean));
-        self.shared.set_status(StoreStatus::Restoring);
-        let ticket = self.fence.begin();
-        let now = self.clock.now();
-        let scanned = open.disk.scan(|bytes, row, value| {
-            if let Some(key) = self.tiers.source.decode_key(bytes) {
-                let (as_of, entry) = self.tiers.revive(&key, row, value, now, clean);
-                self.fence
-                    .settle(&ticket, &key, || self.tiers.restore(&key, as_of, entry));
-            }
-        });
-        drop(ticket);
-        *self.shared.lock() = None;
-        let (scan, damage) = match scanned {
-            Ok(scan) => (scan, None),
-            Err(damage) => (super::store::Scan::default(), Some(damage)),
-        };
-        // Deleted products account for a few missing rows after a kill, not for many.
-        let lost = damage.is_some() || scan.rows < expected_rows - expected_rows / 10;
-        if lost && damage.is_none() {
-            metrics::store_error("read");
-            warn!(
-                found = scan.rows,
-                expected = expected_rows,
-                "The store has lost rows; they are fetched again"
-            );
-        }
-        if scan.unreadable > 0 {
-            metrics::store_error("read");
-            warn!(
-                rows = scan.unreadable,
-                "Rows of the store that could not be read were skipped"
-            );
-        }
-        self.note = if lost { None } else { open.disk.state("note")? };
-        let restored = Restored {
-            rows: scan.rows,
-            clean: clean || scan.rows == 0,
-            note: self.note.clone(),
-        };
-        info!(
-            rows = scan.rows,
-            clean = restored.clean,
-            "Restored {} rows from the store",
-            scan.rows
-        );
-        self.tiers.source.restored(&restored);
-        match damage {
-            None => Ok(()),
-            Some(damage) => {
-                let what = damage.to_string();
-                self.quarantine(&open.generations, open.generation, &what);
-                Err(damage)
-            }
-        }
-    }
-
-    /// Marks everything that is known, to be written anew.
-    fn rebuild(&self) {
-        let tiers = &self.tiers;
-        tiers.journal.set_open(true);
-        tiers
-            .source
-            .for_each_known(&mut |key, as_of| tiers.journal.mark(key, Mark::Row(as_of)));
-        if let Some(memory) = &tiers.memory {
-            memory.for_each(|key, _| tiers.journal.mark(key, Mark::Save));
-        }
-        if let Some(note) = &self.note {
-            tiers.journal.note(note.clone());
         }
     }
 

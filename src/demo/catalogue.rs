@@ -49,8 +49,11 @@ impl FromIterator<Product> for Catalogue {
 // === impl Item ===
 
 impl Item {
+    #[expect(
+        clippy::expect_used,
+        reason = "fails only on maps with keys that are not strings; a product has none"
+    )]
     pub(super) fn of(product: &Product) -> Self {
-        // Fails only on maps with keys that are not strings; a product has none.
         let json = serde_json::to_vec(product).expect("a product is always JSON");
         Self {
             id: product.id.clone(),

@@ -38,8 +38,11 @@ impl Product {
     /// The entity tag comes from the body alone, so it is equal on all replicas and over restarts.
     /// `Last-Modified` is never in the future
     /// ([RFC 9110 section 8.8.2.1](https://www.rfc-editor.org/rfc/rfc9110#section-8.8.2.1)).
+    #[expect(
+        clippy::expect_used,
+        reason = "fails only on maps with keys that are not strings; a product has none"
+    )]
     pub fn render(&self, now_secs: u64) -> Representation {
-        // Fails only on maps with keys that are not strings; a product has none.
         let text = serde_json::to_vec(self).expect("a product is always JSON");
         let updated = self.updated_at.map(jiff::Timestamp::as_second);
         Representation {
@@ -109,6 +112,7 @@ fn strong_tag(body: &[u8]) -> HeaderValue {
 }
 
 /// A header value of text that this file composed.
+#[expect(clippy::expect_used, reason = "this file composes nothing else")]
 fn visible(text: String) -> HeaderValue {
     HeaderValue::from_maybe_shared(Bytes::from(text.into_bytes()))
         .expect("dates and hex are visible ASCII")

@@ -198,8 +198,11 @@ pub fn health(json: &RawValue) -> Result<Health, &'static str> {
 }
 
 /// The body that writes `draft`: as product `id`, or without an id, which leaves it to the inventory.
+#[expect(
+    clippy::expect_used,
+    reason = "fails only on maps with keys that are not strings; a product has none"
+)]
 pub fn body(draft: &Draft, id: Option<&ProductId>) -> Bytes {
-    // Fails only on maps with keys that are not strings; a product has none.
     let mut json = serde_json::to_value(&draft.product).expect("a product is always JSON");
     if let Some(members) = json.as_object_mut() {
         members.remove("id");

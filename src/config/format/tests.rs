@@ -4,6 +4,7 @@ use proptest::prelude::*;
 const DIGEST: &str = "f52fbd32b2b3b86ff88ef6c490628285f482af15ddcb29541f94bcf526a3f6c7";
 
 /// What each form takes, and what it does not.
+#[expect(clippy::too_many_lines, reason = "one table of cases")]
 fn examples() -> Vec<(Format, Vec<String>, Vec<String>)> {
     let own = |texts: &[&str]| {
         texts

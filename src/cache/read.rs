@@ -1,0 +1,110 @@
+//! Reading a key that memory alone does not answer: stale, absent, or still on disk.
+
+use super::absence::Absence;
+use super::entry::Entry;
+use super::fence::Ticket;
+use super::flight::{Failure, Landing};
+use super::freshness::Verdict;
+use super::{Inner, Outcome, ReadError, Served, Source, StoreStatus};
+use std::sync::Arc;
+use std::time::Duration;
+
+impl<S: Source> Inner<S> {
+    /// Reads a key whose entry is held but no longer fresh.
+    pub(super) async fn read_past_window(
+        self: &Arc<Self>,
+        key: &S::Key,
+        entry: Arc<Entry<S::Value>>,
+        verdict: Verdict,
+        cause: S::Cause,
+    ) -> Result<Served<S::Value>, ReadError<S::Gone, S::Error>> {
+        let usable = verdict != Verdict::Expired;
+        let throttled = matches!(
+            self.tiers.absences.get(key, self.clock.now()),
+            Some(Absence::Failed(_))
+        );
+        if usable && (throttled || verdict == Verdict::Stale) {
+            if !throttled {
+                self.refresh(key, cause);
+            }
+            return Ok(Served::stale(entry));
+        }
+        match self.read_absent(key, cause).await {
+            // It took long, and the entry may have expired while we waited.
+            Err(ReadError::Failed(_) | ReadError::Crashed)
+                if entry.judge(&self.tiers.rule, self.clock.now()) != Verdict::Expired =>
+            {
+                Ok(Served::stale(entry))
+            }
+            result => result,
+        }
+    }
+
+    /// Reads a key of which nothing usable is held.
+    pub(super) async fn read_absent(
+        self: &Arc<Self>,
+        key: &S::Key,
+        cause: S::Cause,
+    ) -> Result<Served<S::Value>, ReadError<S::Gone, S::Error>> {
+        match self.tiers.absences.get(key, self.clock.now()) {
+            Some(Absence::Gone(how)) => return Err(ReadError::Gone(how, Outcome::Negative)),
+            Some(Absence::Failed(error)) => return Err(ReadError::Failed(error)),
+            None => {}
+        }
+        let outcome = match self.tiers.memory {
+            Some(_) => Outcome::Miss,
+            None => Outcome::Bypass,
+        };
+        match self.load(key, cause).await {
+            Ok(entry) => match entry.judge(&self.tiers.rule, self.clock.now()) {
+                Verdict::Fresh { remaining } => Ok(Served {
+                    entry,
+                    outcome,
+                    remaining,
+                }),
+                // Written or invalidated again while we waited, or slower than its window is long.
+                Verdict::Stale | Verdict::Overdue | Verdict::Expired => Ok(Served::stale(entry)),
+            },
+            Err(Failure::Gone(how)) => Err(ReadError::Gone(how, outcome)),
+            Err(Failure::Failed(error)) => Err(ReadError::Failed(error)),
+            Err(Failure::Crashed) => Err(ReadError::Crashed),
+        }
+    }
+
+    /// Looks for a key on disk, while the store is still being read. True if it was there.
+    pub(super) async fn restore_one(
+        &self,
+        ticket: &Ticket<S::Key, Landing<S>>,
+        key: &S::Key,
+    ) -> bool {
+        if self.store.status() != StoreStatus::Restoring || self.tiers.journal.is_pending(key) {
+            return false;
+        }
+        let Some((disk, clean)) = self.store.disk() else {
+            return false;
+        };
+        let bytes = self.tiers.source.encode_key(key);
+        let found = tokio::task::spawn_blocking(move || disk.get(&bytes)).await;
+        let Ok(Ok(Some((row, value)))) = found else {
+            return false;
+        };
+        let now = self.clock.now();
+        let (as_of, entry) = self.tiers.revive(key, row, Some(&value), now, clean);
+        let restored = self.fence.settle(ticket, key, || {
+            self.tiers.restore(key, as_of, entry);
+        });
+        restored.is_some()
+    }
+}
+
+// === impl Served ===
+
+impl<V> Served<V> {
+    fn stale(entry: Arc<Entry<V>>) -> Self {
+        Self {
+            entry,
+            outcome: Outcome::Stale,
+            remaining: Duration::ZERO,
+        }
+    }
+}

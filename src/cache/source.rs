@@ -1,0 +1,112 @@
+//! What the cache asks of whoever fills it: the seam that keeps it generic.
+
+use crate::clock::Moment;
+use std::fmt::Debug;
+use std::hash::Hash;
+
+/// Where values come from, and how they lie on disk.
+pub trait Source: Send + Sync + 'static {
+    /// Identifies a value.
+    type Key: Clone + Debug + Eq + Hash + Ord + Send + Sync + 'static;
+    /// What is cached.
+    type Value: Send + Sync + 'static;
+    /// Why a load failed.
+    type Error: std::error::Error + Send + Sync + 'static;
+    /// In which way a key does not exist.
+    type Gone: Copy + Debug + Send + Sync + 'static;
+    /// Who asked, for tracing: handed through to [`Source::load`].
+    type Cause: Send + 'static;
+
+    /// Asks the source of truth. `known` is the value at hand, for a conditional request.
+    fn load(
+        &self,
+        key: &Self::Key,
+        known: Option<&Self::Value>,
+        cause: Self::Cause,
+    ) -> impl Future<Output = Result<Loaded<Self::Value, Self::Gone>, Self::Error>> + Send;
+
+    /// What key and value hold on the heap, in bytes.
+    fn weight(&self, key: &Self::Key, value: &Self::Value) -> usize;
+
+    /// Whether two values are the same content, so that confirming one needs no write.
+    fn same(&self, held: &Self::Value, listed: &Self::Value) -> bool;
+
+    /// A key's bytes; their order is the order it is best written in.
+    fn encode_key(&self, key: &Self::Key) -> Vec<u8>;
+
+    /// Reads a key; `None` if the bytes are none.
+    fn decode_key(&self, bytes: &[u8]) -> Option<Self::Key>;
+
+    /// A value's bytes.
+    fn encode(&self, value: &Self::Value) -> Vec<u8>;
+
+    /// Reads a value; `None` if the bytes are none.
+    fn decode(&self, bytes: &[u8]) -> Option<Self::Value>;
+
+    /// The key exists as of `as_of`; its value, where it is at hand. Called in the order facts count.
+    fn learned(&self, key: &Self::Key, value: Option<&Self::Value>, as_of: Moment);
+
+    /// The key does not exist (any more).
+    fn vanished(&self, key: &Self::Key);
+
+    /// Visits every key that is known to exist, whether its value is held or not.
+    fn for_each_known(&self, visit: &mut dyn FnMut(&Self::Key, Moment));
+
+    /// What the source itself holds in memory about keys, in bytes: counts against the cap.
+    fn held_bytes(&self) -> usize;
+
+    /// The store has been restored; called once at most, before the store counts as up.
+    fn restored(&self, restored: &Restored);
+}
+
+/// What a load found.
+#[derive(Debug)]
+pub enum Loaded<V, G> {
+    /// A value.
+    Value {
+        /// It.
+        value: V,
+        /// The source vouches for it as of this moment.
+        as_of: Moment,
+    },
+    /// The known value is still current.
+    Unchanged {
+        /// The source vouches for it as of this moment.
+        as_of: Moment,
+    },
+    /// There is no such key.
+    Gone(G),
+}
+
+/// What a write did to its key, as far as the source of truth is concerned.
+#[derive(Debug)]
+pub enum Change<K, V, G> {
+    /// The key has this value now.
+    Put {
+        /// The key; the source may have chosen it.
+        key: K,
+        /// Its value.
+        value: V,
+        /// The source vouches for it as of this moment.
+        as_of: Moment,
+    },
+    /// The key is gone.
+    Gone(K, G),
+    /// The value held is wrong or may be: forget it.
+    Forget(K),
+    /// The value held may be wrong, but is better than nothing while the source is away.
+    Doubt(K),
+    /// Nothing changed.
+    Nothing,
+}
+
+/// What came back from the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restored {
+    /// Rows found.
+    pub rows: u64,
+    /// Whether the last stop was in order; if not, entries are served as stale until confirmed.
+    pub clean: bool,
+    /// The source's own note, where it can be trusted.
+    pub note: Option<Vec<u8>>,
+}

@@ -1,0 +1,97 @@
+//! How the persistent tier is doing, as the rest of the cache sees it.
+
+use super::store::{Disk, StoreError};
+use crate::telemetry::metrics;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use tokio::sync::watch;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// Whether the persistent tier is in use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreStatus {
+    /// Not configured.
+    Off,
+    /// Being opened.
+    Opening,
+    /// Open, and being read.
+    Restoring,
+    /// In use.
+    Up,
+    /// In use, but started anew: not everything is on it yet.
+    Rebuilding,
+    /// Not usable at the moment.
+    Down(StoreError),
+}
+
+/// What the thread shares with the rest of the cache.
+pub(super) struct Shared {
+    status: watch::Sender<StoreStatus>,
+    disk: Mutex<Option<(Disk, bool)>>,
+    /// Cancelled when the thread has ended; empty if it never ran.
+    ended: OnceLock<CancellationToken>,
+}
+
+// === impl StoreStatus ===
+
+impl StoreStatus {
+    /// Whether writes reach a disk.
+    pub fn is_up(&self) -> bool {
+        matches!(self, Self::Up | Self::Rebuilding | Self::Restoring)
+    }
+
+    /// Whether the store has been read, or will not be.
+    pub fn is_settled(&self) -> bool {
+        !matches!(self, Self::Opening | Self::Restoring)
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    pub fn new(status: StoreStatus) -> Arc<Self> {
+        Arc::new(Self {
+            status: watch::Sender::new(status),
+            disk: Mutex::new(None),
+            ended: OnceLock::new(),
+        })
+    }
+
+    pub fn status(&self) -> StoreStatus {
+        self.status.borrow().clone()
+    }
+
+    pub fn watch(&self) -> watch::Receiver<StoreStatus> {
+        self.status.subscribe()
+    }
+
+    pub fn set_status(&self, status: StoreStatus) {
+        metrics::store_up(status.is_up());
+        self.status.send_replace(status);
+    }
+
+    /// Declares the thread running until the guard is dropped.
+    pub fn running(&self) -> DropGuard {
+        self.ended
+            .get_or_init(CancellationToken::new)
+            .clone()
+            .drop_guard()
+    }
+
+    /// Waits for the thread to end.
+    pub async fn ended(&self) {
+        if let Some(ended) = self.ended.get() {
+            ended.cancelled().await;
+        }
+    }
+
+    /// The database being restored, and whether it was left in order, for a look-up off the
+    /// request's thread.
+    pub fn disk(&self) -> Option<(Disk, bool)> {
+        self.lock().clone()
+    }
+
+    /// Swapping a handle can not fail half-way, so poison is ignored.
+    pub(super) fn lock(&self) -> MutexGuard<'_, Option<(Disk, bool)>> {
+        self.disk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
