@@ -1,10 +1,20 @@
 //! The service as a whole, in one process: requests go through the router, calls to the inventory
 //! into the embedded inventory's router, and time is paused.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a panic is how a test fails"
+)]
+
 mod bundle;
+mod container;
 mod faults;
 mod harness;
 mod health;
+mod house;
 mod listing;
 mod operations;
 mod reading;
