@@ -14,6 +14,7 @@ use anyhow::Context;
 use bytes::Bytes;
 use clap::{Args, Parser, Subcommand};
 use std::io::IsTerminal;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -155,34 +156,37 @@ fn fetch() -> Fetch {
     }))
 }
 
+/// Asks where the service listens, whatever else its configuration says.
 async fn healthcheck() -> anyhow::Result<ExitCode> {
     let contract = Contract::embedded()?;
-    let report = Config::check(&contract, &environment(), &Profile::Serve)?;
-    let addr = report
-        .settings
-        .iter()
-        .find(|setting| setting.variable == "HTTP_ADDR")
-        .and_then(|setting| setting.shown.rsplit_once(':'))
-        .map_or_else(
-            || contract.public_port().to_string(),
-            |(_, port)| port.to_owned(),
-        );
-    let uri: http::Uri = format!("http://127.0.0.1:{addr}{}", contract.health_path()).parse()?;
+    let addr = Config::http_addr(&contract, &environment())?;
+    let addr = reachable(addr);
+    let uri: http::Uri = format!("http://{addr}{}", contract.health_path()).parse()?;
     let mut request = http::Request::get(&uri).body(Bytes::new())?;
     request.extensions_mut().insert(BodyLimit(64 * 1024));
-    let client =
-        transport::network(&uri, HEALTHCHECK_TIMEOUT).map_err(anyhow::Error::from_boxed)?;
+    let client = transport::network(&uri, HEALTHCHECK_TIMEOUT).map_err(anyhow::Error::from_boxed)?;
     let answer = tokio::time::timeout(HEALTHCHECK_TIMEOUT, client.oneshot(request))
         .await
-        .context("no answer in time")?
+        .with_context(|| format!("{addr} does not answer in time"))?
         .map_err(anyhow::Error::from_boxed)
-        .with_context(|| format!("nobody answers on port {addr}"))?;
+        .with_context(|| format!("nobody answers on {addr}"))?;
     println!("{}", String::from_utf8_lossy(answer.body()).trim_end());
     Ok(if answer.status().is_success() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// An address to connect to: one that listens on any address is reachable as this machine.
+fn reachable(mut addr: SocketAddr) -> SocketAddr {
+    if addr.ip().is_unspecified() {
+        addr.set_ip(match addr {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    addr
 }
 
 async fn check(resolve: bool) -> anyhow::Result<ExitCode> {

@@ -136,6 +136,23 @@ impl Config {
     }
 }
 
+impl Config {
+    /// Where the public API listens, whatever else is wrong: for whoever only wants to ask it.
+    ///
+    /// # Errors
+    /// What is wrong with `HTTP_ADDR`.
+    pub fn http_addr(
+        contract: &Contract,
+        environment: &Environment,
+    ) -> Result<SocketAddr, Problems> {
+        let schema = embedded_schema()?;
+        let mut settings = Settings::gather(&schema, contract, environment, &Profile::Serve);
+        settings.judge();
+        let addr = settings.read("HTTP_ADDR", format::socket_address)?;
+        Ok(addr.ok_or_else(|| settings::missing("HTTP_ADDR"))?)
+    }
+}
+
 impl std::fmt::Debug for Config {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let shown = self.settings.iter().map(|s| (&s.variable, &s.shown));

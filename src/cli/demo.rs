@@ -1,6 +1,6 @@
 //! `product-catalog demo`: the service with an embedded inventory, ready to be tried.
 
-use super::{DemoArgs, environment, fetch, open};
+use super::{DemoArgs, environment, fetch, open, reachable};
 use crate::app::Bound;
 use crate::config::{Config, Demo, Profile};
 use crate::contract::Contract;
@@ -133,14 +133,5 @@ Look inside:
 Stop with Ctrl-C. The store is temporary; set CACHE_DIR to keep it.
 "
         )
-    }
-}
-
-/// An address to put in a command: any address is reachable as this machine.
-fn reachable(addr: SocketAddr) -> String {
-    if addr.ip().is_unspecified() {
-        format!("localhost:{}", addr.port())
-    } else {
-        addr.to_string()
     }
 }
