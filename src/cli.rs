@@ -164,12 +164,12 @@ async fn healthcheck() -> anyhow::Result<ExitCode> {
     let uri: http::Uri = format!("http://{addr}{}", contract.health_path()).parse()?;
     let mut request = http::Request::get(&uri).body(Bytes::new())?;
     request.extensions_mut().insert(BodyLimit(64 * 1024));
-    let client = transport::network(&uri, HEALTHCHECK_TIMEOUT).map_err(anyhow::Error::from_boxed)?;
+    let client =
+        transport::network(&uri, HEALTHCHECK_TIMEOUT).map_err(anyhow::Error::from_boxed)?;
     let answer = tokio::time::timeout(HEALTHCHECK_TIMEOUT, client.oneshot(request))
         .await
         .with_context(|| format!("{addr} does not answer in time"))?
-        .map_err(anyhow::Error::from_boxed)
-        .with_context(|| format!("nobody answers on {addr}"))?;
+        .map_err(|_| anyhow::anyhow!("nobody answers on {addr}"))?;
     println!("{}", String::from_utf8_lossy(answer.body()).trim_end());
     Ok(if answer.status().is_success() {
         ExitCode::SUCCESS

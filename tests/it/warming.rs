@@ -157,8 +157,8 @@ async fn an_inventory_that_lists_nothing_is_not_believed_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn the_bytes_held_stay_below_the_cap_and_every_product_still_answers() {
-    let setup = Setup::products(12_000).set("CACHE_MAX_SIZE_MB", "4");
-    let app = setup.set("CACHE_MAX_ENTRY_KB", "256").start().await;
+    let setup = Setup::products(48_000).set("CACHE_MAX_SIZE_MB", "8");
+    let app = setup.start().await;
     let watch = async {
         while app.catalog().progress().borrow().passes == 0 {
             let stats = app.catalog().stats();
@@ -167,7 +167,7 @@ async fn the_bytes_held_stay_below_the_cap_and_every_product_still_answers() {
         }
     };
     tokio::join!(watch, app.passes(1));
-    for number in (1..=12_000).step_by(37) {
+    for number in (1..=48_000).step_by(97) {
         let answer = app.get(&format!("/products/P-{number:06}")).await;
         assert!(answer.is_ok(), "{number}");
         let stats = app.catalog().stats();
