@@ -18,6 +18,7 @@ mod house;
 mod listing;
 mod operations;
 mod reading;
+mod readme;
 mod unavailable;
 mod warming;
 mod writing;
