@@ -35,6 +35,7 @@ mod status;
 mod store;
 mod sync;
 mod tiers;
+mod write;
 mod writer;
 
 #[cfg(test)]
@@ -53,16 +54,15 @@ use counters::Counters;
 use fence::{Fence, Ticket};
 use flight::Landing;
 use freshness::Verdict;
-use futures_util::FutureExt;
 use queue::Turns;
 use status::Shared;
 use std::fmt::Debug;
-use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tiers::Tiers;
 use tokio_util::task::TaskTracker;
+use tracing::warn;
 use writer::Writer;
 
 /// How the cache behaves.
@@ -117,6 +117,9 @@ pub struct Listing<S: Source>(Ticket<S::Key, Landing<S>>);
 #[derive(Debug, thiserror::Error)]
 #[error("the write broke off")]
 pub struct Crashed;
+
+/// How long restoring is waited for by those who need not.
+const RESTORE_PATIENCE: Duration = Duration::from_secs(60);
 
 /// The cache. Cheap to clone.
 pub struct Cache<S: Source> {
@@ -228,38 +231,6 @@ impl<S: Source> Cache<S> {
         }
     }
 
-    /// Runs a write in a task of its own, one at a time per key, and applies what it did before it
-    /// returns: whoever reads after that reads the new value. A caller that hangs up stops nothing.
-    ///
-    /// `key` is the key the write is about, where it is known beforehand. Returns what the write
-    /// returned and, after [`Change::Put`], the entry, kept or not.
-    ///
-    /// # Errors
-    /// [`Crashed`] if `write` panicked; `key` was forgotten then.
-    pub async fn write<T: Send + 'static>(
-        &self,
-        key: Option<S::Key>,
-        write: impl Future<Output = (Change<S::Key, S::Value, S::Gone>, T)> + Send + 'static,
-    ) -> Result<(Option<Arc<Entry<S::Value>>>, T), Crashed> {
-        let inner = Arc::clone(&self.inner);
-        let written = self.inner.tasks.spawn(async move {
-            let _turn = match &key {
-                Some(key) => Some(inner.turns.take(key).await),
-                None => None,
-            };
-            match AssertUnwindSafe(write).catch_unwind().await {
-                Ok((change, result)) => Ok((inner.apply(change), result)),
-                Err(_) => {
-                    if let Some(key) = key {
-                        inner.apply(Change::Forget(key));
-                    }
-                    Err(Crashed)
-                }
-            }
-        });
-        written.await.unwrap_or(Err(Crashed))
-    }
-
     /// Begins a listing: values fetched after this may be confirmed with it.
     pub fn begin_listing(&self) -> Listing<S> {
         Listing(self.inner.fence.begin())
@@ -276,23 +247,16 @@ impl<S: Source> Cache<S> {
     ) -> Served<S::Value> {
         let tiers = &self.inner.tiers;
         let listed = tiers.entry(key, value, as_of, true);
-        self.inner
+        let settled = self
+            .inner
             .fence
             .settle(&listing.0, key, || tiers.confirm(key, &listed));
-        let entry = tiers.peek(key).unwrap_or(listed);
-        let remaining = entry.judge(&tiers.rule, self.inner.clock.now()).remaining();
-        Served {
-            entry,
-            outcome: Outcome::Miss,
-            remaining,
+        if settled.is_err() {
+            tiers.still_exists(key, as_of);
         }
-    }
-
-    /// What a writer is answered with: the entry it made, fresh as of now.
-    pub fn serve_written(&self, entry: Arc<Entry<S::Value>>) -> Served<S::Value> {
-        let remaining = entry
-            .judge(&self.inner.tiers.rule, self.inner.clock.now())
-            .remaining();
+        let held = tiers.peek(key);
+        let entry = held.filter(|held| held.as_of() >= as_of).unwrap_or(listed);
+        let remaining = entry.judge(&tiers.rule, self.inner.clock.now()).remaining();
         Served {
             entry,
             outcome: Outcome::Miss,
@@ -307,14 +271,13 @@ impl<S: Source> Cache<S> {
             tiers.gone(key, None);
             tiers.counters.evicted(EvictionCause::Expired, 1);
         });
-        removed.is_some()
+        removed.is_ok()
     }
 
     /// Forgets a key's value in every tier; false if none was held.
     pub fn purge(&self, key: &S::Key) -> bool {
         let inner = &self.inner;
-        let now = inner.clock.now();
-        inner.fence.fact(key, || inner.tiers.forget(key, now))
+        inner.fence.fact(key, || inner.tiers.forget(key))
     }
 
     /// Stops trusting a key's value; false if none was held.
@@ -322,6 +285,11 @@ impl<S: Source> Cache<S> {
         self.inner
             .fence
             .fact(key, || self.inner.tiers.distrust(key, trust))
+    }
+
+    /// Keeps every load that is under way from settling: what it asked for may be what was invalidated.
+    pub fn outdate_loads(&self) {
+        self.inner.fence.fact_about_all(|| ());
     }
 
     /// Forgets every value in every tier.
@@ -340,11 +308,18 @@ impl<S: Source> Cache<S> {
         self.inner.tiers.journal.note(note);
     }
 
-    /// Declares a store that was started anew complete.
-    pub fn rebuilt(&self) {
+    /// A listing has confirmed everything there is: a store that was started anew or left in disorder
+    /// is as good as any other.
+    pub fn listed(&self) {
+        self.inner.tiers.trust();
         if self.store_status() == StoreStatus::Rebuilding {
             self.inner.store.set_status(StoreStatus::Up);
         }
+    }
+
+    /// Whether anything held may still answer, if need be as stale.
+    pub fn has_usable(&self) -> bool {
+        self.inner.tiers.has_usable(self.inner.clock.now())
     }
 
     /// Whether the persistent tier is in use.
@@ -352,10 +327,14 @@ impl<S: Source> Cache<S> {
         self.inner.store.status()
     }
 
-    /// Waits until the store has been read, or will not be.
+    /// Waits until the store has been read, or will not be; a minute at most.
     pub async fn restored(&self) {
-        let mut status = self.inner.store.watch();
-        let _ = status.wait_for(StoreStatus::is_settled).await;
+        let store = Arc::clone(&self.inner.store);
+        // On a thread: a disk takes real time, which tests that pause theirs must wait for.
+        let waiting = tokio::task::spawn_blocking(move || store.wait_settled(RESTORE_PATIENCE));
+        if !waiting.await.unwrap_or(false) {
+            warn!("The store is still being read; going on without waiting for it");
+        }
     }
 
     /// Waits until the writer's backlog is short enough for bulk loading to go on.
@@ -365,11 +344,20 @@ impl<S: Source> Cache<S> {
 
     /// Waits until everything known now is on disk; false if there is no disk.
     pub async fn flush(&self) -> bool {
-        self.inner.tiers.journal.flush().await.is_ok()
+        if matches!(self.store_status(), StoreStatus::Off | StoreStatus::Down(_)) {
+            return false;
+        }
+        let flushed = self.inner.tiers.journal.flush();
+        let waiting = tokio::task::spawn_blocking(move || flushed.blocking_recv().is_ok());
+        waiting.await.unwrap_or(false)
     }
 
-    /// Writes what is left, marks the store as left in order, and waits for its thread to end.
+    /// Writes what is left, marks the store as left in order, and waits for its thread to end. What is
+    /// still being written to the source of truth is forgotten: nobody will learn what became of it.
     pub async fn close_store(&self) {
+        for key in self.inner.turns.taken() {
+            self.purge(&key);
+        }
         self.inner.tiers.journal.close();
         self.inner.store.ended().await;
     }
@@ -385,36 +373,5 @@ impl<S: Source> Clone for Cache<S> {
         Self {
             inner: Arc::clone(&self.inner),
         }
-    }
-}
-
-// === impl Inner ===
-
-impl<S: Source> Inner<S> {
-    /// Applies what a write did.
-    fn apply(&self, change: Change<S::Key, S::Value, S::Gone>) -> Option<Arc<Entry<S::Value>>> {
-        let now = self.clock.now();
-        let tiers = &self.tiers;
-        match change {
-            Change::Put { key, value, as_of } => {
-                let entry = tiers.entry(&key, value, as_of, false);
-                self.fence.fact(&key, || tiers.keep(&key, &entry));
-                return Some(entry);
-            }
-            Change::Gone(key, how) => {
-                let until = now + tiers.config.negative_ttl;
-                self.fence
-                    .fact(&key, || tiers.gone(&key, Some((how, until))));
-            }
-            Change::Forget(key) => {
-                self.fence.fact(&key, || tiers.forget(&key, now));
-            }
-            Change::Doubt(key) => {
-                self.fence
-                    .fact(&key, || tiers.distrust(&key, Trust::Doubted));
-            }
-            Change::Nothing => {}
-        }
-        None
     }
 }

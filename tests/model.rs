@@ -47,7 +47,8 @@ impl World {
         if let Role::Lead(ticket) = self.fence.join(&KEY, || ()) {
             self.loads.fetch_add(1, SeqCst);
             let value = self.truth.load(SeqCst);
-            self.fence
+            let _ = self
+                .fence
                 .settle(&ticket, &KEY, || self.held.store(value, SeqCst));
         }
     }
@@ -56,8 +57,16 @@ impl World {
     fn list(&self) {
         let ticket = self.fence.begin();
         let value = self.truth.load(SeqCst);
-        self.fence
+        let _ = self
+            .fence
             .settle(&ticket, &KEY, || self.held.store(value, SeqCst));
+    }
+
+    /// What a reader does whose load fails.
+    fn fail(&self) {
+        if let Role::Lead(ticket) = self.fence.join(&KEY, || ()) {
+            let _ = self.fence.unless_newer(&ticket, &KEY, || ());
+        }
     }
 
     /// What a write does: the source of truth first, then the cache.
@@ -153,6 +162,13 @@ fn a_read_after_a_write_sees_it_whatever_loads_are_under_way() {
         }],
         |world| assert_eq!(world.held.load(SeqCst), NEWER),
     );
+}
+
+#[test]
+fn a_load_that_fails_keeps_no_listing_from_settling() {
+    explore(vec![World::list, World::fail, World::fail], |world| {
+        assert_eq!(world.held.load(SeqCst), OLD);
+    });
 }
 
 #[test]

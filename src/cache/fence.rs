@@ -35,6 +35,15 @@ pub enum Role<K: Clone + Eq + Hash, F> {
     Lead(Ticket<K, F>),
 }
 
+/// Why a load may not settle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// Something newer is known about this very key.
+    Superseded,
+    /// Everything was declared changed since: its value must not be trusted any more.
+    Outdated,
+}
+
 struct State<K, F> {
     /// Counts tickets and facts; each gets a number of its own.
     now: u64,
@@ -112,20 +121,36 @@ impl<K: Clone + Eq + Hash, F: Clone> Fence<K, F> {
         apply()
     }
 
-    /// Applies what the load behind `ticket` found out about `key`, unless a newer fact is known.
+    /// Applies what the load behind `ticket` found out about `key`, and makes it a fact as of when the
+    /// load began.
+    ///
+    /// # Errors
+    /// [`Refused`] where something newer is known; nothing was applied.
     pub fn settle<R>(
         &self,
         ticket: &Ticket<K, F>,
         key: &K,
         apply: impl FnOnce() -> R,
-    ) -> Option<R> {
+    ) -> Result<R, Refused> {
         let mut state = self.lock();
-        let newest = state.facts.get(key).copied().unwrap_or(0).max(state.all);
-        if newest > ticket.began {
-            return None;
-        }
+        state.admit(ticket.began, key)?;
         state.record(key, ticket.began);
-        Some(apply())
+        Ok(apply())
+    }
+
+    /// Applies what follows from a load that learned nothing about `key`: it failed. Unlike what is
+    /// settled this is no fact, and keeps no other load from settling.
+    ///
+    /// # Errors
+    /// [`Refused`] where something newer is known; nothing was applied.
+    pub fn unless_newer<R>(
+        &self,
+        ticket: &Ticket<K, F>,
+        key: &K,
+        apply: impl FnOnce() -> R,
+    ) -> Result<R, Refused> {
+        self.lock().admit(ticket.began, key)?;
+        Ok(apply())
     }
 
     /// Whether somebody is loading `key`.
@@ -169,6 +194,17 @@ impl<K: Clone + Eq + Hash, F> Drop for Ticket<K, F> {
 // === impl State ===
 
 impl<K: Clone + Eq + Hash, F> State<K, F> {
+    /// Whether a load that began then still has a say about `key`.
+    fn admit(&self, began: u64, key: &K) -> Result<(), Refused> {
+        if self.facts.get(key).is_some_and(|newest| *newest > began) {
+            return Err(Refused::Superseded);
+        }
+        if self.all > began {
+            return Err(Refused::Outdated);
+        }
+        Ok(())
+    }
+
     fn draw(&mut self) -> u64 {
         self.now += 1;
         self.out.insert(self.now);

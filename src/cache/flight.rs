@@ -78,13 +78,7 @@ impl<S: Source> Inner<S> {
         key: &S::Key,
         cause: S::Cause,
     ) -> Landed<S> {
-        // Between a reader's look and its ticket, another load may have landed.
-        if let Some(entry) = self.fresh(key) {
-            return Ok(entry);
-        }
-        if self.restore_one(ticket, key).await
-            && let Some(entry) = self.fresh(key)
-        {
+        if let Some(entry) = self.found_meanwhile(ticket, key).await {
             return Ok(entry);
         }
         let known = self.tiers.peek(key);
@@ -96,9 +90,11 @@ impl<S: Source> Inner<S> {
         {
             Ok(Loaded::Value { value, as_of }) => {
                 let entry = self.tiers.entry(key, value, as_of, false);
-                self.fence
+                // Refused, it answers its own waiters at most.
+                let _ = self
+                    .fence
                     .settle(ticket, key, || self.tiers.keep(key, &entry));
-                Ok(self.tiers.peek(key).unwrap_or(entry))
+                Ok(self.newest(key, entry))
             }
             Ok(Loaded::Unchanged { as_of }) => {
                 let Some(entry) = known else {
@@ -108,7 +104,7 @@ impl<S: Source> Inner<S> {
                     );
                     return Err(Failure::Crashed);
                 };
-                self.fence.settle(ticket, key, || {
+                let settled = self.fence.settle(ticket, key, || {
                     let held = self.tiers.peek(key);
                     if held.is_some_and(|held| Arc::ptr_eq(&held, &entry)) {
                         self.tiers.touch(key, &entry, as_of);
@@ -118,11 +114,15 @@ impl<S: Source> Inner<S> {
                         self.tiers.keep(key, &entry);
                     }
                 });
-                Ok(self.tiers.peek(key).unwrap_or(entry))
+                match settled {
+                    Ok(()) => Ok(entry),
+                    Err(_) => Ok(self.newest(key, entry)),
+                }
             }
             Ok(Loaded::Gone(how)) => {
                 let until = self.clock.now() + self.tiers.config.negative_ttl;
-                self.fence
+                let _ = self
+                    .fence
                     .settle(ticket, key, || self.tiers.gone(key, Some((how, until))));
                 Err(Failure::Gone(how))
             }
@@ -130,12 +130,35 @@ impl<S: Source> Inner<S> {
                 let error = Arc::new(error);
                 let until = self.clock.now() + self.tiers.config.fail_throttle;
                 let absence = Absence::Failed(Arc::clone(&error));
-                self.fence.settle(ticket, key, || {
+                let _ = self.fence.unless_newer(ticket, key, || {
                     self.tiers.absences.put(key.clone(), absence, until);
                 });
                 Err(Failure::Failed(error))
             }
         }
+    }
+
+    /// What makes a load needless after all: another one may have landed between its reader's look and
+    /// its ticket, or the store that is being restored has the value.
+    async fn found_meanwhile(
+        &self,
+        ticket: &Ticket<S::Key, Landing<S>>,
+        key: &S::Key,
+    ) -> Option<Arc<Entry<S::Value>>> {
+        if let Some(entry) = self.fresh(key) {
+            return Some(entry);
+        }
+        if self.restore_one(ticket, key).await {
+            return self.fresh(key);
+        }
+        None
+    }
+
+    /// What is held of a key, if that is at least as recent as what a load has just brought.
+    fn newest(&self, key: &S::Key, loaded: Arc<Entry<S::Value>>) -> Arc<Entry<S::Value>> {
+        let held = self.tiers.peek(key);
+        held.filter(|held| held.as_of() >= loaded.as_of())
+            .unwrap_or(loaded)
     }
 
     fn fresh(&self, key: &S::Key) -> Option<Arc<Entry<S::Value>>> {

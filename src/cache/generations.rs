@@ -88,9 +88,9 @@ impl Generations {
     }
 
     /// Deletes every generation but `kept`.
-    pub fn discard_all_but(&self, kept: u64) -> io::Result<()> {
+    pub fn discard_all_but(&self, kept: Option<u64>) -> io::Result<()> {
         for (generation, path) in self.named("store-")? {
-            if generation != kept {
+            if Some(generation) != kept {
                 fs::remove_dir_all(path)?;
             }
         }

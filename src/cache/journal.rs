@@ -96,12 +96,6 @@ impl<K: Clone + Ord> Journal<K> {
         self.work.notify_one();
     }
 
-    /// Whether what the disk says of `key` is out of date.
-    pub fn is_pending(&self, key: &K) -> bool {
-        let state = self.lock();
-        state.marks.contains_key(key) || state.writing.contains_key(key)
-    }
-
     /// Marks not written yet.
     pub fn len(&self) -> usize {
         let state = self.lock();
@@ -145,6 +139,23 @@ impl<K: Clone + Ord> Journal<K> {
         wait
     }
 
+    /// Waits up to `patience` for the journal to be closed, taking nothing from it.
+    pub fn closes_within(&self, patience: Duration) -> bool {
+        let state = self.lock();
+        self.work
+            .wait_timeout_while(state, patience, |state| !state.closing)
+            .unwrap_or_else(PoisonError::into_inner)
+            .0
+            .closing
+    }
+
+    /// What is to happen to a key.
+    pub fn pending(&self, key: &K) -> Option<Mark> {
+        let state = self.lock();
+        let mark = state.marks.get(key).or_else(|| state.writing.get(key));
+        mark.copied()
+    }
+
     /// Asks the writer to write what there is and end.
     pub fn close(&self) {
         self.lock().closing = true;
@@ -179,7 +190,8 @@ impl<K: Clone + Ord> Journal<K> {
         let drained = state.marks.is_empty();
         let batch = Batch {
             marks,
-            note: state.note.take(),
+            // Not before all that it is about.
+            note: if drained { state.note.take() } else { None },
             flushes: if drained {
                 std::mem::take(&mut state.flushes)
             } else {
@@ -225,11 +237,11 @@ mod tests {
     fn a_key_stays_pending_until_the_batch_after_it_is_asked_for() {
         let journal = Journal::new(true);
         journal.mark(&1, Mark::Save);
-        assert!(journal.is_pending(&1));
+        assert!(journal.pending(&1).is_some());
         next(&journal);
-        assert!(journal.is_pending(&1), "it may not be on disk yet");
+        assert!(journal.pending(&1).is_some(), "it may not be on disk yet");
         next(&journal);
-        assert!(!journal.is_pending(&1));
+        assert!(journal.pending(&1).is_none());
     }
 
     #[test]

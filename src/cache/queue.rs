@@ -41,6 +41,13 @@ impl<K: Clone + Eq + Hash> Turns<K> {
     }
 }
 
+impl<K: Clone + Eq + Hash> Turns<K> {
+    /// The keys that are being written, or waited for.
+    pub fn taken(&self) -> Vec<K> {
+        lock(&self.waiting).keys().cloned().collect()
+    }
+}
+
 // === impl Turn ===
 
 impl<K: Eq + Hash> Drop for Turn<K> {

@@ -77,7 +77,9 @@ impl<S: Source> Inner<S> {
         ticket: &Ticket<S::Key, Landing<S>>,
         key: &S::Key,
     ) -> bool {
-        if self.store.status() != StoreStatus::Restoring || self.tiers.journal.is_pending(key) {
+        if self.store.status() != StoreStatus::Restoring
+            || self.tiers.journal.pending(key).is_some()
+        {
             return false;
         }
         let Some((disk, clean)) = self.store.disk() else {
@@ -93,7 +95,7 @@ impl<S: Source> Inner<S> {
         let restored = self.fence.settle(ticket, key, || {
             self.tiers.restore(key, as_of, entry);
         });
-        restored.is_some()
+        restored.is_ok()
     }
 }
 

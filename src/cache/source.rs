@@ -52,6 +52,9 @@ pub trait Source: Send + Sync + 'static {
     /// Visits every key that is known to exist, whether its value is held or not.
     fn for_each_known(&self, visit: &mut dyn FnMut(&Self::Key, Moment));
 
+    /// Whether every key there is, is known.
+    fn knows_all(&self) -> bool;
+
     /// What the source itself holds in memory about keys, in bytes: counts against the cap.
     fn held_bytes(&self) -> usize;
 

@@ -2,8 +2,8 @@
 
 use super::store::{Disk, StoreError};
 use crate::telemetry::metrics;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use tokio::sync::watch;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Whether the persistent tier is in use.
@@ -25,7 +25,8 @@ pub enum StoreStatus {
 
 /// What the thread shares with the rest of the cache.
 pub(super) struct Shared {
-    status: watch::Sender<StoreStatus>,
+    status: Mutex<StoreStatus>,
+    changed: Condvar,
     disk: Mutex<Option<(Disk, bool)>>,
     /// Cancelled when the thread has ended; empty if it never ran.
     ended: OnceLock<CancellationToken>,
@@ -50,23 +51,30 @@ impl StoreStatus {
 impl Shared {
     pub fn new(status: StoreStatus) -> Arc<Self> {
         Arc::new(Self {
-            status: watch::Sender::new(status),
+            status: Mutex::new(status),
+            changed: Condvar::new(),
             disk: Mutex::new(None),
             ended: OnceLock::new(),
         })
     }
 
     pub fn status(&self) -> StoreStatus {
-        self.status.borrow().clone()
-    }
-
-    pub fn watch(&self) -> watch::Receiver<StoreStatus> {
-        self.status.subscribe()
+        lock(&self.status).clone()
     }
 
     pub fn set_status(&self, status: StoreStatus) {
         metrics::store_up(status.is_up());
-        self.status.send_replace(status);
+        *lock(&self.status) = status;
+        self.changed.notify_all();
+    }
+
+    /// Waits until the store has been read, or will not be; false if that takes longer than `patience`.
+    pub fn wait_settled(&self, patience: Duration) -> bool {
+        self.changed
+            .wait_timeout_while(lock(&self.status), patience, |status| !status.is_settled())
+            .unwrap_or_else(PoisonError::into_inner)
+            .0
+            .is_settled()
     }
 
     /// Declares the thread running until the guard is dropped.
@@ -87,11 +95,16 @@ impl Shared {
     /// The database being restored, and whether it was left in order, for a look-up off the
     /// request's thread.
     pub fn disk(&self) -> Option<(Disk, bool)> {
-        self.lock().clone()
+        lock(&self.disk).clone()
     }
 
-    /// Swapping a handle can not fail half-way, so poison is ignored.
-    pub(super) fn lock(&self) -> MutexGuard<'_, Option<(Disk, bool)>> {
-        self.disk.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Offers a database for look-ups, or takes the offer back.
+    pub fn offer(&self, disk: Option<(Disk, bool)>) {
+        *lock(&self.disk) = disk;
     }
+}
+
+/// A status or a handle is swapped whole, so poison is ignored.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

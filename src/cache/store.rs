@@ -49,6 +49,7 @@ pub struct Disk {
     rows: sled::Tree,
     state: sled::Tree,
     live_bytes: Arc<AtomicU64>,
+    row_count: Arc<AtomicU64>,
 }
 
 /// What a scan met.
@@ -119,6 +120,7 @@ impl Disk {
                 rows: db.open_tree("rows")?,
                 state: db.open_tree("state")?,
                 live_bytes: Arc::default(),
+                row_count: Arc::default(),
                 db,
             })
         })
@@ -170,6 +172,7 @@ impl Disk {
                 }
             }
             self.live_bytes.store(live, Ordering::Relaxed);
+            self.row_count.store(scan.rows, Ordering::Relaxed);
             Ok(scan)
         }))
     }
@@ -188,26 +191,30 @@ impl Disk {
     }
 
     /// Applies changes; each is durable after the next [`Disk::flush`].
-    pub fn write<'a>(
+    pub fn write(
         &self,
-        changes: impl Iterator<Item = (&'a [u8], &'a Change)>,
+        changes: impl Iterator<Item = (Vec<u8>, Change)>,
     ) -> Result<(), StoreError> {
         guard(AssertUnwindSafe(|| {
             for (key, change) in changes {
+                let key = key.as_slice();
                 match change {
                     Change::Save(row, value) => {
                         let grown = key.len() + value.len();
                         let old = self.values.insert(key, value.as_slice())?;
                         self.account(grown, old.map(|old| key.len() + old.len()));
-                        self.put_row(key, *row)?;
+                        self.put_row(key, row)?;
                     }
-                    Change::Touch(row) => self.put_row(key, *row)?,
+                    Change::Touch(row) => self.put_row(key, row)?,
                     Change::Row(row) => {
-                        self.put_row(key, *row)?;
+                        self.put_row(key, row)?;
                         self.drop_value(key)?;
                     }
                     Change::Remove => {
                         let old = self.rows.remove(key)?;
+                        if old.is_some() {
+                            self.row_count.fetch_sub(1, Ordering::Relaxed);
+                        }
                         self.account(0, old.map(|old| key.len() + old.len()));
                         self.drop_value(key)?;
                     }
@@ -221,6 +228,9 @@ impl Disk {
         let bytes = row.encode();
         let grown = key.len() + bytes.len();
         let old = self.rows.insert(key, bytes.as_slice())?;
+        if old.is_none() {
+            self.row_count.fetch_add(1, Ordering::Relaxed);
+        }
         self.account(grown, old.map(|old| key.len() + old.len()));
         Ok(())
     }
@@ -267,9 +277,24 @@ impl Disk {
         self.live_bytes.load(Ordering::Relaxed)
     }
 
-    /// Rows there are.
-    pub fn rows(&self) -> Result<u64, StoreError> {
-        guard(AssertUnwindSafe(|| Ok(self.rows.len() as u64)))
+    /// Rows there are, once scanned. sled's own count reads the whole tree, and never ends on a page
+    /// that it can not read.
+    pub fn rows(&self) -> u64 {
+        self.row_count.load(Ordering::Relaxed)
+    }
+
+    /// Whether there are no rows.
+    pub fn is_empty(&self) -> Result<bool, StoreError> {
+        guard(AssertUnwindSafe(|| {
+            Ok(self.rows.iter().next().transpose()?.is_none())
+        }))
+    }
+
+    /// Closes it on a thread of its own: where files are damaged, that may panic or take for ever.
+    pub fn let_go(self) {
+        let closing = std::thread::Builder::new().name("cache-store-closing".to_owned());
+        // Without a thread the handle is dropped here and now.
+        let _ = closing.spawn(move || drop(self));
     }
 
     /// Bytes on disk.
@@ -365,8 +390,12 @@ mod tests {
             (b"d", saved(b"d", b"4")),
             (b"e", saved(b"e", b"5")),
         ];
-        disk.write(changes.iter().map(|(key, change)| (*key, change)))
-            .unwrap();
+        disk.write(
+            changes
+                .into_iter()
+                .map(|(key, change)| (key.to_vec(), change)),
+        )
+        .unwrap();
         let read = || {
             let mut read = Vec::new();
             let scan = disk.scan(|key, _, value| {

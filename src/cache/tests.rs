@@ -98,6 +98,10 @@ impl Source for Numbers {
         }
     }
 
+    fn knows_all(&self) -> bool {
+        false
+    }
+
     fn held_bytes(&self) -> usize {
         self.known.lock().unwrap().len() * 8
     }
@@ -777,6 +781,8 @@ async fn every_kind_of_damage_costs_a_warm_up_and_nothing_else() {
             "{name}: {:?}",
             bench.cache.store_status()
         );
+        // What a listing pass says at its end.
+        bench.cache.listed();
         bench.cache.close_store().await;
 
         let bench = Bench::persistent(Clock::start(), dir.path(), &truth);
@@ -829,4 +835,180 @@ fn copy_dir(from: &Path, to: &Path) {
             std::fs::copy(entry.path(), target).unwrap();
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_load_that_failed_keeps_no_listing_from_confirming_its_key() {
+    let bench = Bench::new(Numbers::of(&[(1, "one")]), |_| {});
+    let listing = bench.cache.begin_listing();
+    bench.down(true);
+    bench.get(1).await.unwrap_err();
+    let as_of = bench.clock.now();
+    bench.cache.confirm(&listing, &1, "one".to_owned(), as_of);
+    assert_eq!(bench.get(1).await, ok("one", Outcome::Hit));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_listing_may_not_confirm_is_still_known_to_exist_unless_it_was_removed() {
+    let bench = Bench::new(Numbers::of(&[]), |_| {});
+    let listing = bench.cache.begin_listing();
+    let as_of = bench.clock.now();
+    bench.cache.purge(&1);
+    let gone = async { (Change::Gone(2, ()), ()) };
+    bench.cache.write(Some(2), gone).await.unwrap();
+    bench.cache.outdate_loads();
+    for key in 1..=3 {
+        bench.cache.confirm(&listing, &key, "old".to_owned(), as_of);
+        assert!(bench.cache.peek(&key).is_none(), "{key}");
+    }
+    let known: Vec<_> = bench
+        .cache
+        .source()
+        .known
+        .lock()
+        .unwrap()
+        .keys()
+        .copied()
+        .collect();
+    assert_eq!(known, [1, 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_load_that_was_invalidated_meanwhile_answers_its_waiters_and_no_one_else() {
+    let bench = Arc::new(Bench::new(Numbers::gated(&[(1, "old")]), |_| {}));
+    bench.open_gate(1);
+    bench.get(1).await.unwrap();
+    secs(1200).await;
+    // Expired by now; a newer value is loaded, and doubted before it lands.
+    bench.truth(1, Some("newer"));
+    let reader = Arc::clone(&bench);
+    let slow = bench
+        .cache
+        .inner
+        .tasks
+        .spawn(async move { reader.get(1).await });
+    bench.settle().await;
+    bench.cache.distrust(&1, Trust::Doubted);
+    bench.open_gate(1);
+    let answer = slow.await.unwrap().unwrap().0;
+    assert_eq!(answer, "newer", "never the expired one");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_changed_while_the_store_is_opened_is_not_undone_by_restoring_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Clock::start();
+    let truth: Vec<(u32, &str)> = (0..2000).map(|key| (key, "old")).collect();
+    let bench = Bench::persistent(clock, dir.path(), &truth);
+    for (key, _) in &truth {
+        bench.get(*key).await.unwrap();
+    }
+    bench.cache.close_store().await;
+
+    let bench = Bench::persistent(clock, dir.path(), &truth);
+    // Before it is restored, most likely before it is open.
+    let gone = async { (Change::Gone(1, ()), ()) };
+    bench.cache.write(Some(1), gone).await.unwrap();
+    bench.put(2, "new").await;
+    bench.cache.purge(&3);
+    bench.cache.restored().await;
+    assert_eq!(bench.get(1).await, Err(Outcome::Negative));
+    assert_eq!(bench.get(2).await, ok("new", Outcome::Hit));
+    assert_eq!(bench.get(3).await, ok("old", Outcome::Miss));
+    assert_eq!(bench.get(4).await, ok("old", Outcome::Hit));
+    bench.cache.purge(&5);
+    bench.cache.close_store().await;
+
+    let bench = Bench::persistent(clock, dir.path(), &[]);
+    bench.cache.restored().await;
+    assert!(bench.cache.peek(&1).is_none() && bench.cache.peek(&5).is_none());
+    let known = bench.cache.source().known.lock().unwrap().len();
+    assert_eq!(known, 1999, "all but the one that was removed");
+    bench.cache.close_store().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn clearing_everything_while_the_store_is_opened_leaves_no_value_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Clock::start();
+    let truth: Vec<(u32, &str)> = (0..500).map(|key| (key, "old")).collect();
+    let bench = Bench::persistent(clock, dir.path(), &truth);
+    for (key, _) in &truth {
+        bench.get(*key).await.unwrap();
+    }
+    bench.cache.close_store().await;
+    for _ in 0..2 {
+        let bench = Bench::persistent(clock, dir.path(), &[]);
+        bench.cache.purge_all();
+        bench.cache.restored().await;
+        assert_eq!(bench.cache.entries(), 0);
+        assert_eq!(bench.cache.source().known.lock().unwrap().len(), 500);
+        bench.cache.close_store().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clean_stop_does_not_vouch_for_what_an_unclean_one_left() {
+    let (dir, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let clock = Clock::start();
+    let bench = Bench::persistent(clock, dir.path(), &[(1, "one")]);
+    bench.get(1).await.unwrap();
+    assert!(bench.cache.flush().await);
+    copy_dir(dir.path(), copy.path());
+    bench.cache.close_store().await;
+    for listed in [false, true] {
+        let bench = Bench::persistent(clock, copy.path(), &[(1, "one")]);
+        bench.down(true);
+        bench.cache.restored().await;
+        assert_eq!(bench.get(1).await, ok("one", Outcome::Stale));
+        if listed {
+            let listing = bench.cache.begin_listing();
+            let as_of = bench.clock.now();
+            bench.cache.confirm(&listing, &1, "one".to_owned(), as_of);
+            bench.cache.listed();
+        }
+        bench.cache.close_store().await;
+    }
+    let bench = Bench::persistent(clock, copy.path(), &[]);
+    bench.cache.restored().await;
+    assert_eq!(bench.get(1).await, ok("one", Outcome::Hit));
+    bench.cache.close_store().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_another_process_leaves_in_time_is_restored_after_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Clock::start();
+    let first = Bench::persistent(clock, dir.path(), &[(1, "one")]);
+    first.cache.restored().await;
+    first.get(1).await.unwrap();
+    let second = Bench::persistent(clock, dir.path(), &[]);
+    second.cache.restored().await;
+    assert_eq!(
+        second.cache.store_status(),
+        StoreStatus::Down(StoreError::Locked)
+    );
+    first.cache.close_store().await;
+    // It tries again each second, in real time.
+    let store = Arc::clone(&second.cache.inner.store);
+    let up = tokio::task::spawn_blocking(move || {
+        (0..100).any(|_| {
+            std::thread::park_timeout(Duration::from_millis(100));
+            store.status() == StoreStatus::Up
+        })
+    });
+    assert!(up.await.unwrap(), "{:?}", second.cache.store_status());
+    assert_eq!(second.get(1).await, ok("one", Outcome::Hit));
+    second.cache.close_store().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_held_is_usable_once_all_of_it_has_expired() {
+    let bench = Bench::new(Numbers::of(&[(1, "one")]), |_| {});
+    assert!(!bench.cache.has_usable());
+    bench.get(1).await.unwrap();
+    secs(1100).await;
+    assert!(bench.cache.has_usable(), "as stale");
+    secs(1).await;
+    assert!(!bench.cache.has_usable());
 }

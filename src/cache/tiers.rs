@@ -12,7 +12,7 @@ use crate::clock::Moment;
 use rustc_hash::FxBuildHasher;
 use std::hash::BuildHasher;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// The room taken off the serving tier for the source's index moves in steps of this many bytes.
 const RESERVE_STEP: u64 = 64 * 1024;
@@ -28,6 +28,11 @@ pub(super) struct Tiers<S: Source> {
     pub journal: Journal<S::Key>,
     pub counters: Counters,
     reserved: AtomicU64,
+    /// When the upstream last vouched for anything held, in milliseconds.
+    newest: AtomicU64,
+    /// Whether what came from the store may be wrong: it was not left in order, and no listing has
+    /// confirmed it since.
+    untrusted: AtomicBool,
 }
 
 // === impl Tiers ===
@@ -47,6 +52,8 @@ impl<S: Source> Tiers<S> {
             journal: Journal::new(config.max_bytes > 0 && config.dir.is_some()),
             counters: Counters::default(),
             reserved: AtomicU64::new(0),
+            newest: AtomicU64::new(0),
+            untrusted: AtomicBool::new(false),
             rule,
             source,
             config,
@@ -66,6 +73,34 @@ impl<S: Source> Tiers<S> {
         self.memory.as_ref().map_or(0, |memory| {
             memory.weight() + self.reserved.load(Ordering::Relaxed) + self.absences.capacity_bytes()
         })
+    }
+
+    /// Whether anything held may still answer at `now`, if need be as stale.
+    pub fn has_usable(&self, now: Moment) -> bool {
+        let newest = Moment::from_millis(self.newest.load(Ordering::Relaxed));
+        let verdict = self.rule.judge(now.since(newest), Trust::Confirmed, 0);
+        verdict != Verdict::Expired && self.memory.as_ref().is_some_and(|memory| memory.len() > 0)
+    }
+
+    /// Whether what is held was confirmed, or left in order.
+    pub fn is_trusted(&self) -> bool {
+        !self.untrusted.load(Ordering::Relaxed)
+    }
+
+    /// A listing has confirmed everything there is.
+    pub fn trust(&self) {
+        self.untrusted.store(false, Ordering::Relaxed);
+    }
+
+    /// What came from the store may be wrong.
+    pub fn distrust_all(&self) {
+        self.untrusted.store(true, Ordering::Relaxed);
+        let Some(memory) = &self.memory else { return };
+        memory.for_each(|_, entry| {
+            if entry.trusted() == Trust::Confirmed {
+                entry.trust(Trust::Unconfirmed);
+            }
+        });
     }
 
     /// Makes an entry of a value, not kept yet.
@@ -108,6 +143,7 @@ impl<S: Source> Tiers<S> {
 
     /// Keeps an entry that a reader or writer asked for, at the cost of others if need be.
     pub fn keep(&self, key: &S::Key, entry: &Arc<Entry<S::Value>>) {
+        self.note_newest(entry.as_of());
         self.absences.remove(key);
         self.source.learned(key, Some(entry), entry.as_of());
         self.make_room_for_index();
@@ -153,6 +189,7 @@ impl<S: Source> Tiers<S> {
     /// Notes that the upstream vouched for an entry anew.
     pub fn touch(&self, key: &S::Key, entry: &Entry<S::Value>, as_of: Moment) {
         entry.confirm(as_of);
+        self.note_newest(as_of);
         self.absences.remove(key);
         self.source.learned(key, Some(entry), as_of);
         self.journal.mark(key, Mark::Touch);
@@ -172,10 +209,31 @@ impl<S: Source> Tiers<S> {
         let fits = entry.weight_bytes() <= self.config.max_entry_bytes
             && memory.has_room_for(entry.weight_bytes());
         if fits {
+            self.note_newest(as_of);
             let (_, evicted) = memory.insert(key.clone(), entry);
             self.note_evicted(evicted);
         } else {
             self.journal.mark(key, Mark::Row(as_of));
+        }
+    }
+
+    /// A stored row that something newer speaks against, or that was invalidated with all others: its
+    /// value must go, but that the key exists still counts, unless that is what was contradicted.
+    pub fn refuse_restored(&self, key: &S::Key, as_of: Moment) {
+        match self.journal.pending(key) {
+            Some(Mark::Remove) => return,
+            Some(_) => {}
+            None => self.journal.mark(key, Mark::Row(as_of)),
+        }
+        self.still_exists(key, as_of);
+    }
+
+    /// Somebody saw that the key exists, but its value can not be used. Nothing is learned that a
+    /// removal of the key contradicts.
+    pub fn still_exists(&self, key: &S::Key, as_of: Moment) {
+        if !matches!(self.absences.get(key, as_of), Some(Absence::Gone(_))) {
+            self.source.learned(key, None, as_of);
+            self.make_room_for_index();
         }
     }
 
@@ -193,11 +251,10 @@ impl<S: Source> Tiers<S> {
     }
 
     /// Forgets what is known about a key's value: the next reader asks the upstream.
-    pub fn forget(&self, key: &S::Key, now: Moment) -> bool {
+    pub fn forget(&self, key: &S::Key) -> bool {
         self.absences.remove(key);
         let Some(entry) = self.memory.as_ref().and_then(|memory| memory.remove(key)) else {
-            // On disk it may still lie, if it is being restored right now.
-            self.journal.mark(key, Mark::Row(now));
+            // What is not in memory is not on disk either, or is refused when it is restored.
             return false;
         };
         self.counters.evicted(EvictionCause::Purge, 1);
@@ -223,6 +280,10 @@ impl<S: Source> Tiers<S> {
             self.journal.mark(key, Mark::Touch);
             true
         })
+    }
+
+    fn note_newest(&self, as_of: Moment) {
+        self.newest.fetch_max(as_of.as_millis(), Ordering::Relaxed);
     }
 
     fn note_evicted(&self, evicted: Vec<(S::Key, Moment)>) {

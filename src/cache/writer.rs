@@ -15,6 +15,7 @@ use super::tiers::Tiers;
 use super::{Source, StoreStatus};
 use crate::clock::{Clock, Moment};
 use crate::telemetry::metrics;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +39,18 @@ const GIVE_UP_TENTHS: u64 = 45;
 /// Below this size the ratio says nothing: sled's own files count too.
 const SMALL_BYTES: u64 = 64 << 20;
 
+/// How long a store that can not be opened at start is still waited for, to be restored from: a
+/// replica that is being replaced may need its time to stop.
+const HOPE: Duration = Duration::from_secs(60);
+
+/// The pause between two attempts while there is hope.
+const HOPE_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long after a rewrite, failed or not, the next one may follow.
+const REWRITE_PAUSE: Duration = Duration::from_secs(600);
+
+type Ticket<S> = super::fence::Ticket<<S as Source>::Key, Landing<S>>;
+
 /// The thread's own state.
 pub(super) struct Writer<S: Source> {
     tiers: Arc<Tiers<S>>,
@@ -45,9 +58,11 @@ pub(super) struct Writer<S: Source> {
     shared: Arc<Shared>,
     clock: Clock,
     dir: PathBuf,
-    /// Only the store found at start is restored from; one opened later would bring back what has
-    /// been changed since, so it is rebuilt from memory instead.
-    first: bool,
+    /// Drawn before anything could be written. Only with it a store is restored from; one opened
+    /// after it was given up would bring back what has been changed since, and is rebuilt from memory.
+    first: Option<Ticket<S>>,
+    hope_until: Moment,
+    reported: Option<StoreError>,
     note: Option<Vec<u8>>,
 }
 
@@ -58,12 +73,15 @@ struct Open {
     generation: u64,
     flushed_at: Moment,
     inspected_at: Moment,
+    rewritten_at: Option<Moment>,
     dirty: bool,
 }
 
 // === impl Writer ===
 
 impl<S: Source> Writer<S> {
+    /// A writer for `dir`. To be made before the first request: what is written from now on is newer
+    /// than what lies there.
     pub fn new(
         tiers: Arc<Tiers<S>>,
         fence: Arc<Fence<S::Key, Landing<S>>>,
@@ -72,56 +90,77 @@ impl<S: Source> Writer<S> {
         dir: PathBuf,
     ) -> Self {
         Self {
+            first: Some(fence.begin()),
+            hope_until: clock.now() + HOPE,
             tiers,
             fence,
             shared,
             clock,
             dir,
-            first: true,
+            reported: None,
             note: None,
         }
     }
 
-    /// Runs until the journal is closed and written.
-    pub fn run(mut self) {
+    /// Runs until the journal is closed and written. A panic in here costs the store, not the service.
+    pub fn run(self) {
+        let (tiers, shared) = (Arc::clone(&self.tiers), Arc::clone(&self.shared));
+        if catch_unwind(AssertUnwindSafe(|| self.keep_trying())).is_err() {
+            metrics::store_error("write");
+            error!("The store's thread broke off; running from memory only until the next start");
+            tiers.journal.set_open(false);
+            let broken = StoreError::Unusable("its thread broke off".to_owned());
+            shared.set_status(StoreStatus::Down(broken));
+        }
+    }
+
+    fn keep_trying(mut self) {
+        let mut damaged = 0;
         loop {
             let trouble = match self.open() {
                 Ok(mut open) => match self.serve(&mut open) {
                     Ok(()) => return,
-                    Err(trouble) => self.abandon(open, trouble),
+                    Err(trouble) => {
+                        open.disk.let_go();
+                        trouble
+                    }
                 },
                 Err(trouble) => trouble,
             };
-            self.first = false;
             self.report(&trouble);
-            self.tiers.journal.set_open(false);
-            let wait = match trouble {
-                StoreError::Corrupt(_) => Duration::ZERO,
-                StoreError::Locked | StoreError::Full | StoreError::Unusable(_) => RETRY_AFTER,
+            let wait = match &trouble {
+                StoreError::Corrupt(what) => {
+                    damaged += 1;
+                    self.first = None;
+                    self.quarantine(what);
+                    if damaged > 1 {
+                        RETRY_AFTER
+                    } else {
+                        Duration::ZERO
+                    }
+                }
+                _ if self.first.is_some() && self.clock.now() < self.hope_until => HOPE_PAUSE,
+                StoreError::Locked | StoreError::Full | StoreError::Unusable(_) => {
+                    self.first = None;
+                    RETRY_AFTER
+                }
             };
+            if self.first.is_none() {
+                self.tiers.journal.set_open(false);
+            }
             self.shared.set_status(StoreStatus::Down(trouble));
-            if self.closed_while_waiting(wait) {
+            if self.tiers.journal.closes_within(wait) {
                 return;
             }
         }
     }
 
-    /// Waits; true if the cache was closed meanwhile.
-    fn closed_while_waiting(&self, wait: Duration) -> bool {
-        let until = self.clock.now() + wait;
-        loop {
-            let left = until.since(self.clock.now());
-            if self.tiers.journal.next(left).last {
-                return true;
-            }
-            if left.is_zero() {
-                return false;
-            }
-        }
-    }
-
-    fn report(&self, trouble: &StoreError) {
+    fn report(&mut self, trouble: &StoreError) {
         metrics::store_error("open");
+        if self.reported.as_ref() == Some(trouble) {
+            return;
+        }
+        self.reported = Some(trouble.clone());
         let dir = self.dir.display();
         match trouble {
             StoreError::Corrupt(what) => warn!(
@@ -143,10 +182,15 @@ impl<S: Source> Writer<S> {
         }
     }
 
-    fn quarantine(&self, generations: &Generations, generation: u64, what: &str) {
-        match generations.quarantine(generation, self.clock.now()) {
+    /// Moves the current generation aside.
+    fn quarantine(&self, what: &str) {
+        let moved = Generations::open(&self.dir).and_then(|generations| {
+            let current = generations.current()?;
+            generations.quarantine(current.generation, self.clock.now())
+        });
+        match moved {
             Ok(path) => {
-                warn!(path = %path.display(), "A damaged store ({what}) was moved aside; it can be deleted")
+                warn!(path = %path.display(), "A damaged store ({what}) was moved aside; it can be deleted");
             }
             Err(error) => error!(%error, "A damaged store ({what}) could not be moved aside"),
         }
@@ -173,6 +217,10 @@ impl<S: Source> Writer<S> {
             if last {
                 return self.finish(open);
             }
+            let rebuilding = self.shared.status() == StoreStatus::Rebuilding;
+            if rebuilding && self.tiers.journal.len() == 0 && self.tiers.source.knows_all() {
+                self.shared.set_status(StoreStatus::Up);
+            }
             if now.since(open.inspected_at) >= INSPECT_EVERY {
                 open.inspected_at = now;
                 self.inspect(open)?;
@@ -181,23 +229,21 @@ impl<S: Source> Writer<S> {
     }
 
     fn apply(&mut self, open: &mut Open, batch: &Batch<S::Key>) -> Result<(), StoreError> {
+        if let Some(note) = &batch.note {
+            self.note = Some(note.clone());
+        }
         if !batch.marks.is_empty() {
             open.dirty = true;
-            let source = &self.tiers.source;
-            let keys = batch
-                .marks
-                .iter()
-                .map(|(key, mark)| (source.encode_key(key), self.change(key, *mark)));
-            let changes: Vec<_> = keys
-                .filter_map(|(key, change)| Some((key, change?)))
-                .collect();
+            // One value at a time: a batch of large ones must not be held twice.
+            let changes = batch.marks.iter().filter_map(|(key, mark)| {
+                Some((self.tiers.source.encode_key(key), self.change(key, *mark)?))
+            });
             open.disk
-                .write(changes.iter().map(|(key, change)| (key.as_slice(), change)))
+                .write(changes)
                 .inspect_err(|_| metrics::store_error("write"))?;
         }
         if let Some(note) = &batch.note {
             open.dirty = true;
-            self.note = Some(note.clone());
             open.disk.set_state("note", Some(note))?;
         }
         metrics::store_queue_length(self.tiers.journal.len() as u64);
@@ -237,21 +283,23 @@ impl<S: Source> Writer<S> {
         if !open.generations.path(open.generation).exists() {
             return Err(StoreError::Unusable("it was removed".to_owned()));
         }
-        let rows = open.disk.rows()?;
-        let current = Current {
-            generation: open.generation,
-            rows,
-        };
-        open.generations
-            .commit(current)
-            .map_err(|error| classify_io(&error))?;
+        self.commit(&open.generations, open.current());
         let (size, live) = self.inspect_size(open)?;
-        if size * 10 > live * REWRITE_TENTHS + SMALL_BYTES * 10 {
-            self.rewrite(open)?;
-            let (size, live) = self.inspect_size(open)?;
-            if size * 10 > live * GIVE_UP_TENTHS + SMALL_BYTES * 10 {
-                return Err(StoreError::Unusable("it outgrew its bound".to_owned()));
+        let past = |tenths: u64| size * 10 > live * tenths + SMALL_BYTES * 10;
+        let now = self.clock.now();
+        let rested = open
+            .rewritten_at
+            .is_none_or(|at| now.since(at) >= REWRITE_PAUSE);
+        if past(REWRITE_TENTHS) && rested {
+            open.rewritten_at = Some(now);
+            // The store in use is sound, whatever becomes of its copy.
+            if let Err(error) = self.rewrite(open) {
+                metrics::store_error("rewrite");
+                warn!(%error, "The store could not be rewritten to give back disk space, will retry");
+                self.discard_all_but(&open.generations, Some(open.generation));
             }
+        } else if past(GIVE_UP_TENTHS) {
+            return Err(StoreError::Unusable("it outgrew its bound".to_owned()));
         }
         Ok(())
     }
@@ -265,8 +313,10 @@ impl<S: Source> Writer<S> {
 
     /// Copies what is live into a fresh generation: sled's file never shrinks by itself.
     fn rewrite(&mut self, open: &mut Open) -> Result<(), StoreError> {
-        let io = |error: std::io::Error| classify_io(&error);
-        let generation = open.generations.unused().map_err(io)?;
+        let generation = open
+            .generations
+            .unused()
+            .map_err(|error| classify_io(&error))?;
         let fresh = Disk::open(&open.generations.path(generation))?;
         self.claim(&fresh)?;
         let mut failed = None;
@@ -276,53 +326,46 @@ impl<S: Source> Writer<S> {
                 None => Change::Row(row),
             };
             if failed.is_none() {
-                failed = fresh.write(std::iter::once((key, &change))).err();
+                failed = fresh.write(std::iter::once((key.to_vec(), change))).err();
             }
         })?;
         if let Some(error) = failed {
-            metrics::store_error("rewrite");
             return Err(error);
         }
         fresh.set_state("note", self.note.as_deref())?;
         fresh.flush()?;
-        let rows = fresh.rows()?;
+        let rows = fresh.rows();
         open.generations
             .commit(Current { generation, rows })
-            .map_err(io)?;
-        open.disk = fresh;
+            .map_err(|error| classify_io(&error))?;
+        std::mem::replace(&mut open.disk, fresh).let_go();
         open.generation = generation;
-        open.generations.discard_all_but(generation).map_err(io)?;
+        self.discard_all_but(&open.generations, Some(generation));
         info!(rows, "The store was rewritten to give back disk space");
         Ok(())
     }
 
-    /// Leaves a store that says it was left in order.
+    /// Leaves a store that says it was left in order, unless what it holds was never confirmed after
+    /// a stop that was not.
     fn finish(&self, open: &Open) -> Result<(), StoreError> {
-        let current = Current {
-            generation: open.generation,
-            rows: open.disk.rows()?,
-        };
-        open.generations
-            .commit(current)
-            .map_err(|error| classify_io(&error))?;
-        open.disk.set_state("clean", Some(b"1"))?;
+        self.commit(&open.generations, open.current());
+        if self.tiers.is_trusted() {
+            open.disk.set_state("clean", Some(b"1"))?;
+        }
         open.disk.flush()?;
-        info!(rows = current.rows, "The store was flushed and closed");
+        let rows = open.disk.rows();
+        info!(rows, "The store was flushed and closed");
         Ok(())
     }
+}
 
-    /// Lets go of a store that failed in use.
-    fn abandon(&self, open: Open, trouble: StoreError) -> StoreError {
-        let Open {
-            disk,
-            generations,
-            generation,
-            ..
-        } = open;
-        drop(disk);
-        if let StoreError::Corrupt(what) = &trouble {
-            self.quarantine(&generations, generation, what);
+// === impl Open ===
+
+impl Open {
+    fn current(&self) -> Current {
+        Current {
+            generation: self.generation,
+            rows: self.disk.rows(),
         }
-        trouble
     }
 }

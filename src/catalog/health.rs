@@ -91,13 +91,22 @@ impl Catalog {
     /// Whether this replica can answer products: from a cache that holds some, or from an inventory
     /// that answers.
     pub fn is_ready(&self) -> bool {
-        self.cache.entries() > 0 || self.inventory().reachability().up == Some(true)
+        self.cache.has_usable() || self.inventory().reachability().up == Some(true)
     }
 
     fn inventory_check(&self) -> Check {
         let inventory = self.inventory().reachability();
-        let cached = self.cache.entries() > 0;
+        let cached = self.cache.has_usable();
+        let has_credential = self.inventory().config().api_key.get().is_some();
         let (status, description) = match inventory.up {
+            _ if !has_credential && cached => (
+                CheckStatus::Degraded,
+                "Its credential (API_KEY) has not arrived yet; answers come from the cache",
+            ),
+            _ if !has_credential => (
+                CheckStatus::Unhealthy,
+                "Its credential (API_KEY) has not arrived yet, and nothing is cached",
+            ),
             _ if inventory.denied && cached => (
                 CheckStatus::Degraded,
                 "It refuses our credential (API_KEY); answers come from the cache",
@@ -162,7 +171,12 @@ impl Catalog {
 
     fn warmup_check(&self) -> Check {
         let progress = self.progress.borrow();
-        let (status, description) = if self.index().has_overflown() && self.cache.is_on() {
+        let (status, description) = if !self.cache.is_on() {
+            (
+                CheckStatus::Healthy,
+                "The cache is switched off; everything comes from the inventory".to_owned(),
+            )
+        } else if self.index().has_overflown() {
             (
                 CheckStatus::Degraded,
                 "The products are too many for an index within the cap; lists come from the inventory"

@@ -130,6 +130,10 @@ impl Catalog {
     }
 
     fn apply(&self, selector: &Selector, mode: Mode, selected: &[(ProductId, usize)]) {
+        if !matches!(selector, Selector::Ids(_)) {
+            // Also what is not held yet, but is being loaded.
+            self.cache.outdate_loads();
+        }
         match (selector, mode) {
             // Also those not held: their negative entries go.
             (Selector::Ids(ids), Mode::Soft) => {

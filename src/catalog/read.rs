@@ -37,11 +37,11 @@ impl Catalog {
             }
             Position::Before(Cursor::Upstream(_)) => Err(CatalogError::BadCursor),
             Position::Start if !complete => {
-                self.want_listing();
+                self.want_index();
                 self.forward(query.limit, None, cause).await
             }
             Position::After(Cursor::Local(_)) | Position::Before(Cursor::Local(_)) if !complete => {
-                self.want_listing();
+                self.want_index();
                 Err(CatalogError::Unavailable {
                     retry_after: RETRY_AFTER_INDEX,
                     cause: "the index is not complete yet".to_owned(),

@@ -97,6 +97,10 @@ impl Source for Products {
         self.index.for_each(visit);
     }
 
+    fn knows_all(&self) -> bool {
+        self.index.is_complete()
+    }
+
     fn held_bytes(&self) -> usize {
         self.index.bytes()
     }

@@ -10,7 +10,10 @@ use crate::clock::Moment;
 use crate::product::ProductId;
 use crate::telemetry::{Conversation, metrics};
 use crate::upstream::{Confirmed, RawPage, UpstreamError, Validators};
-use std::collections::BTreeSet;
+use futures_util::FutureExt;
+use rustc_hash::FxBuildHasher;
+use std::collections::{BTreeSet, HashSet};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -82,18 +85,17 @@ impl Catalog {
     /// Runs listing passes until `stop` is cancelled: at start with `WARMUP_ON_START` (or when the
     /// store was not left in order), on request, and again before the oldest entries expire.
     pub async fn keep_warm(self: Arc<Self>, stop: CancellationToken) {
+        if !self.cache.is_on() {
+            return;
+        }
         let running = async {
             self.cache.restored().await;
-            let unclean = self
-                .cache
-                .source()
-                .restored
-                .get()
-                .is_some_and(|restored| !restored.clean);
-            if !self.config.warmup_on_start && !unclean {
+            if !self.config.warmup_on_start && !self.was_left_in_disorder() {
                 self.wanted.notified().await;
             }
             loop {
+                // What was wanted before this pass is what it does.
+                let _ = self.wanted.notified().now_or_never();
                 let began = self.clock.now();
                 if self.pass(&stop).await.is_err() {
                     return;
@@ -110,6 +112,11 @@ impl Catalog {
         stop.run_until_cancelled(running).await;
     }
 
+    fn was_left_in_disorder(&self) -> bool {
+        let restored = self.cache.source().restored.get();
+        restored.is_some_and(|restored| !restored.clean)
+    }
+
     /// How long to wait after a pass that took so long; `None` if entries never expire.
     ///
     /// Jitter shortens windows to 0.9 of the TTL, and a pass reaches its last products only at its
@@ -121,9 +128,16 @@ impl Catalog {
         (!ttl.is_zero()).then(|| due.saturating_sub(took).max(FIRST_PAUSE))
     }
 
-    /// Asks for a listing pass soon.
+    /// Asks for a listing pass, after the one under way if there is one.
     pub(super) fn want_listing(&self) {
         self.wanted.notify_one();
+    }
+
+    /// Asks for a complete index, unless that is on its way or can not be had.
+    pub(super) fn want_index(&self) {
+        if !self.progress.borrow().running && !self.index().has_overflown() {
+            self.wanted.notify_one();
+        }
     }
 
     async fn pass(self: &Arc<Self>, stop: &CancellationToken) -> Result<(), Stopped> {
@@ -134,21 +148,25 @@ impl Catalog {
             cause: Conversation::new(),
             unusable: BTreeSet::new(),
         };
-        let total = self.inventory().count(pass.cause).await.ok().flatten();
         self.progress.send_modify(|progress| {
-            let passes = progress.passes;
-            let ended_at = progress.ended_at;
             *progress = Progress {
                 running: true,
-                total,
-                passes,
-                ended_at,
+                passes: progress.passes,
+                ended_at: progress.ended_at,
                 ..Progress::default()
             };
         });
+        let total = self.inventory().count(pass.cause).await.ok().flatten();
+        self.progress.send_modify(|progress| progress.total = total);
         info!(total, "Listing the inventory's products");
+        let mut failures = 0;
         while !self.walk(&mut pass, stop).await? {
-            warn!("The inventory's list could not be followed to its end; starting over");
+            failures += 1;
+            let pause = pause_after(failures);
+            warn!(
+                "The inventory's list could not be followed to its end; starting over in {pause:.1?}"
+            );
+            sleep_unless(pause, stop).await?;
         }
         self.sweep(&pass);
         Ok(())
@@ -163,15 +181,18 @@ impl Catalog {
         pass.began = self.clock.now();
         self.progress.send_modify(|progress| progress.confirmed = 0);
         let mut after: Option<String> = None;
+        let mut met = HashSet::new();
         let mut decoding = None;
         loop {
-            let listing = self.cache.begin_listing();
-            let Some(page) = self.fetch(after.as_deref(), pass, stop).await? else {
+            let Some((page, listing)) = self.fetch(after.as_deref(), pass, stop).await? else {
                 return Ok(false);
             };
             let next = page.after.clone();
-            if next.is_some() && next == after {
-                warn!("The inventory's list leads back to the same page");
+            if next
+                .as_ref()
+                .is_some_and(|next| !met.insert(FxBuildHasher.hash_one(next)))
+            {
+                warn!("The inventory's list leads back to a page it led to before");
                 return Ok(false);
             }
             // One page is decoded, off the threads that serve, while the next is on its way.
@@ -193,37 +214,33 @@ impl Catalog {
         after: Option<&str>,
         pass: &Pass,
         stop: &CancellationToken,
-    ) -> Result<Option<RawPage>, Stopped> {
+    ) -> Result<Option<(RawPage, Listing<Products>)>, Stopped> {
         let mut failures = 0;
         loop {
+            // Drawn for each attempt: one that is out keeps the fence from forgetting.
+            let listing = self.cache.begin_listing();
             let size = self.inventory().config().page_size;
             match self.inventory().list(size, after, pass.cause).await {
                 Ok(page) => {
                     self.progress
                         .send_modify(|progress| progress.trouble = None);
-                    return Ok(Some(page));
+                    return Ok(Some((page, listing)));
                 }
                 Err(error) => {
+                    drop(listing);
                     failures += 1;
-                    let pause = self.pause_after(failures, &error);
+                    let pause = self.note_trouble(failures, &error);
                     if after.is_some() && failures >= CURSOR_ATTEMPTS {
                         return Ok(None);
                     }
-                    if stop
-                        .run_until_cancelled(tokio::time::sleep(pause))
-                        .await
-                        .is_none()
-                    {
-                        return Err(Stopped);
-                    }
+                    sleep_unless(pause, stop).await?;
                 }
             }
         }
     }
 
-    fn pause_after(&self, failures: u32, error: &UpstreamError) -> Duration {
-        let pause = LAST_PAUSE.min(FIRST_PAUSE * (1 << failures.min(5)));
-        let pause = pause.mul_f64(0.5 + fastrand::f64() / 2.0);
+    fn note_trouble(&self, failures: u32, error: &UpstreamError) -> Duration {
+        let pause = pause_after(failures);
         warn!(%error, "A page of the inventory's list could not be fetched ({error}); trying again in {pause:.1?}");
         self.progress
             .send_modify(|progress| progress.trouble = Some(error.to_string()));
@@ -314,7 +331,7 @@ impl Catalog {
         if self.index().is_complete() {
             self.cache.note(LISTED.to_vec());
         }
-        self.cache.rebuilt();
+        self.cache.listed();
         let now = self.clock.now();
         self.progress.send_modify(|progress| {
             progress.running = false;
@@ -331,4 +348,15 @@ impl Catalog {
             "Listed {confirmed} products; {removed} that are no longer listed were removed"
         );
     }
+}
+
+/// Pauses double from one failure to the next, and are spread, so that replicas do not march in step.
+fn pause_after(failures: u32) -> Duration {
+    let pause = LAST_PAUSE.min(FIRST_PAUSE * (1 << failures.min(5)));
+    pause.mul_f64(0.5 + fastrand::f64() / 2.0)
+}
+
+async fn sleep_unless(pause: Duration, stop: &CancellationToken) -> Result<(), Stopped> {
+    let slept = stop.run_until_cancelled(tokio::time::sleep(pause)).await;
+    slept.ok_or(Stopped)
 }

@@ -19,12 +19,16 @@ impl Catalog {
     /// - [`CatalogError::Unavailable`]: nothing changed, as far as the inventory says.
     /// - [`CatalogError::OutcomeUnknown`]: it may have been created.
     pub async fn create(&self, draft: Draft, cause: Conversation) -> Result<Written, CatalogError> {
-        let (inventory, now) = (self.inventory().clone(), self.clock.now());
+        let (inventory, clock) = (self.inventory().clone(), self.clock);
         let id = draft.id.clone();
         let asked_for = id.clone();
         let write = async move {
             match inventory.create(&draft, cause).await {
-                Ok(confirmed) => accepted(&confirmed, true, now.as_secs()),
+                Ok(confirmed) => accepted(&confirmed, true, clock.now().as_secs()),
+                // There is no such route: that says nothing about the product.
+                Err(error @ UpstreamError::Gone { .. }) => {
+                    (Change::Nothing, Err(unavailable(&error)))
+                }
                 Err(error) => refused(&error, asked_for),
             }
         };
@@ -42,11 +46,11 @@ impl Catalog {
         draft: Draft,
         cause: Conversation,
     ) -> Result<Written, CatalogError> {
-        let (inventory, now) = (self.inventory().clone(), self.clock.now());
+        let (inventory, clock) = (self.inventory().clone(), self.clock);
         let key = id.clone();
         let write = async move {
             match inventory.replace(&id, &draft, None, cause).await {
-                Ok((confirmed, created)) => accepted(&confirmed, created, now.as_secs()),
+                Ok((confirmed, created)) => accepted(&confirmed, created, clock.now().as_secs()),
                 Err(error) => refused(&error, Some(id)),
             }
         };

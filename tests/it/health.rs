@@ -103,3 +103,21 @@ async fn health_asks_nobody() {
     }
     assert_eq!(app.inventory.calls(), calls);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_whose_copies_have_all_expired_is_not_ready() {
+    let app = Setup::products(5)
+        .set("CACHE_TTL_SECONDS", "600")
+        .set("CACHE_GRACE_SECONDS", "600")
+        .warm()
+        .await;
+    app.inventory.knobs().turn(|faults| faults.away = true);
+    app.later(Duration::from_secs(1000)).await;
+    assert!(
+        app.get("/health/ready").await.is_ok(),
+        "stale is better than nothing"
+    );
+    app.later(Duration::from_secs(400)).await;
+    assert_eq!(app.get("/health/ready").await.status(), 503);
+    assert_eq!(app.get("/health").await.json()["status"], "Unhealthy");
+}

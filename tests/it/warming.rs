@@ -244,3 +244,70 @@ async fn deletions_and_writes_survive_a_restart() {
     assert_eq!(deleted.status(), 503, "not known, and nobody to ask");
     app.stop().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_during_which_readers_fail_costs_no_product_its_place() {
+    let app = Setup::products(50)
+        .set("CACHE_TTL_SECONDS", "600")
+        .set("CACHE_GRACE_SECONDS", "60")
+        .warm()
+        .await;
+    app.inventory.knobs().turn(|faults| faults.away = true);
+    // Long enough for a pass to be due and for everything to expire, with readers all the time.
+    for _ in 0..120 {
+        app.later(Duration::from_secs(10)).await;
+        app.get("/products/P-000007").await;
+    }
+    app.inventory.knobs().reset();
+    app.passes(2).await;
+    assert_eq!(app.catalog().known(), (50, true));
+    assert_eq!(app.get("/products?limit=100").await.ids().len(), 50);
+}
+
+#[tokio::test(start_paused = true)]
+async fn lists_during_a_warm_up_do_not_make_it_run_twice() {
+    let setup = Setup::products(1200);
+    setup
+        .inventory
+        .knobs()
+        .turn(|faults| faults.latency_ms = 500);
+    let app = setup.start().await;
+    for _ in 0..5 {
+        app.get("/products?limit=1").await;
+    }
+    app.passes(1).await;
+    app.later(Duration::from_secs(60)).await;
+    assert_eq!(app.catalog().progress().borrow().passes, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_cache_there_are_no_passes_however_many_lists_are_asked_for() {
+    let app = Setup::products(1200)
+        .set("CACHE_MAX_SIZE_MB", "0")
+        .start()
+        .await;
+    for _ in 0..5 {
+        assert!(app.get("/products?limit=1").await.is_ok());
+    }
+    app.later(Duration::from_secs(60)).await;
+    assert_eq!(app.inventory.calls_of("list"), 5);
+    let health = app.get("/health").await.json().to_string();
+    assert!(health.contains("switched off"), "{health}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_index_that_does_not_fit_sends_lists_to_the_inventory_and_says_so() {
+    let app = Setup::products(12_000)
+        .set("CACHE_MAX_SIZE_MB", "1")
+        .set("CACHE_MAX_ENTRY_KB", "64")
+        .warm()
+        .await;
+    let (lists, passes) = (app.inventory.calls_of("list"), 1);
+    for _ in 0..5 {
+        assert_eq!(app.get("/products?limit=2").await.ids().len(), 2);
+    }
+    app.later(Duration::from_secs(60)).await;
+    assert_eq!(app.inventory.calls_of("list"), lists + 5);
+    assert_eq!(app.catalog().progress().borrow().passes, passes);
+    assert_eq!(app.get("/health").await.json()["status"], "Degraded");
+}

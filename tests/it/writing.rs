@@ -298,3 +298,24 @@ async fn a_bad_body_is_refused_with_all_that_is_wrong_before_anyone_is_asked() {
         0
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_product_that_is_created_while_the_list_is_read_is_not_removed_by_it() {
+    let setup = Setup::products(1500).set("CACHE_TTL_SECONDS", "600");
+    let app = setup.warm().await;
+    app.inventory
+        .knobs()
+        .turn(|faults| faults.latency_ms = 2000);
+    app.operate(Method::POST, "/cache/invalidations", &json!({"all": true}))
+        .await;
+    // Sent just before the pass begins, or beside its first page, which it sorts before.
+    let created = app
+        .write(Method::PUT, "/products/A-1", &product("First"))
+        .await;
+    assert_eq!(created.status(), 201);
+    app.passes(2).await;
+    let gets = app.inventory.calls_of("get");
+    assert_eq!(app.get("/products?limit=1").await.ids(), ["A-1"]);
+    assert!(app.get("/products/A-1").await.is_ok());
+    assert_eq!(app.inventory.calls_of("get"), gets);
+}

@@ -1,6 +1,6 @@
 //! Opening the store and restoring from it, or starting anew where it can not or must not be used.
 
-use super::{Open, Writer};
+use super::{Open, Ticket, Writer};
 use crate::cache::generations::{Current, Generations};
 use crate::cache::journal::Mark;
 use crate::cache::record::FORMAT;
@@ -10,60 +10,28 @@ use crate::telemetry::metrics;
 use tracing::{info, warn};
 
 impl<S: Source> Writer<S> {
-    /// Opens the current generation, or a fresh one in place of what can not or must not be used.
+    /// Opens the current generation and restores from it, or starts a fresh one in its place.
+    ///
+    /// # Errors
+    /// Every [`StoreError`]; nothing was deleted then but what was not to be used anyway.
     pub(super) fn open(&mut self) -> Result<Open, StoreError> {
-        let io = |error: std::io::Error| classify_io(&error);
-        let generations = Generations::open(&self.dir).map_err(io)?;
-        let mut current = generations.current().map_err(io)?;
-        let mut disk = match Disk::open(&generations.path(current.generation)) {
-            Err(StoreError::Corrupt(what)) => {
-                self.quarantine(&generations, current.generation, &what);
-                current = Current {
-                    generation: generations.unused().map_err(io)?,
-                    rows: 0,
-                };
-                self.first = false;
-                Disk::open(&generations.path(current.generation))?
-            }
+        let generations = Generations::open(&self.dir).map_err(|error| classify_io(&error))?;
+        let current = generations.current().map_err(|error| classify_io(&error))?;
+        // Whoever opens it has its lock: only then may it be deleted.
+        let disk = match Disk::open(&generations.path(current.generation)) {
+            Err(StoreError::Full) if self.first.is_none() => return self.start_anew(generations),
             result => result?,
         };
-        if !self.first || !self.is_ours(&disk)? {
-            drop(disk);
-            current = Current {
-                generation: generations.unused().map_err(io)?,
-                rows: 0,
-            };
-            disk = Disk::open(&generations.path(current.generation))?;
-            self.first = false;
+        if !self.is_ours(&disk)? {
+            self.first = None;
         }
-        self.claim(&disk)?;
-        generations
-            .commit(Current {
-                rows: current.rows,
-                ..current
-            })
-            .map_err(io)?;
-        generations
-            .discard_all_but(current.generation)
-            .map_err(io)?;
-        let now = self.clock.now();
-        let mut open = Open {
-            disk,
-            generations,
-            generation: current.generation,
-            flushed_at: now,
-            inspected_at: now,
-            dirty: false,
-        };
-        if self.first {
-            self.restore(&mut open, current.rows)?;
-            self.shared.set_status(StoreStatus::Up);
-        } else {
-            self.rebuild();
-            self.shared.set_status(StoreStatus::Rebuilding);
+        match self.first.take() {
+            Some(ticket) => self.adopt(disk, generations, current, &ticket),
+            None => {
+                disk.let_go();
+                self.start_anew(generations)
+            }
         }
-        self.inspect_size(&open)?;
-        Ok(open)
     }
 
     /// Whether the store has our format and lineage. An empty one is anybody's.
@@ -71,7 +39,7 @@ impl<S: Source> Writer<S> {
         let format = disk.state("format")?;
         let lineage = disk.state("lineage")?;
         let (Some(format), Some(lineage)) = (format, lineage) else {
-            return Ok(disk.rows()? == 0);
+            return disk.is_empty();
         };
         if format != FORMAT.to_le_bytes() {
             info!("The store has another version's format; it is discarded and rebuilt");
@@ -89,68 +57,141 @@ impl<S: Source> Writer<S> {
     /// Marks the store as ours and in use: until [`Writer::finish`] says otherwise, a stop is unclean.
     pub(super) fn claim(&self, disk: &Disk) -> Result<(), StoreError> {
         disk.set_state("format", Some(&FORMAT.to_le_bytes()))?;
-        disk.set_state("lineage", Some(self.tiers.config.lineage.as_bytes()))
+        disk.set_state("lineage", Some(self.tiers.config.lineage.as_bytes()))?;
+        disk.set_state("clean", None)?;
+        disk.flush()
     }
 
-    /// Brings entries back into memory.
-    fn restore(&mut self, open: &mut Open, expected_rows: u64) -> Result<(), StoreError> {
-        let clean = open.disk.state("clean")?.is_some();
-        open.disk.set_state("clean", None)?;
-        open.disk.flush()?;
-        *self.shared.lock() = Some((open.disk.clone(), clean));
-        self.shared.set_status(StoreStatus::Restoring);
-        let ticket = self.fence.begin();
+    /// Uses the store that was found. It is read before anything is written to it, so that a full
+    /// disk costs no more than its writes.
+    fn adopt(
+        &mut self,
+        disk: Disk,
+        generations: Generations,
+        current: Current,
+        ticket: &Ticket<S>,
+    ) -> Result<Open, StoreError> {
+        self.restore(&disk, current.rows, ticket)?;
+        self.claim(&disk)?;
+        self.commit(&generations, current);
+        self.discard_all_but(&generations, Some(current.generation));
+        self.shared.set_status(StoreStatus::Up);
+        Ok(self.opened(disk, generations, current.generation))
+    }
+
+    /// Starts a generation of its own, to be filled from memory. What was there goes first: on a full
+    /// disk it is what is in the way.
+    fn start_anew(&mut self, generations: Generations) -> Result<Open, StoreError> {
+        let generation = generations.unused().map_err(|error| classify_io(&error))?;
+        self.discard_all_but(&generations, None);
+        let opened = Disk::open(&generations.path(generation)).and_then(|disk| {
+            self.claim(&disk)?;
+            Ok(disk)
+        });
+        let disk = opened.inspect_err(|_| self.discard_all_but(&generations, None))?;
+        self.commit(
+            &generations,
+            Current {
+                generation,
+                rows: 0,
+            },
+        );
+        self.rebuild();
+        self.shared.set_status(StoreStatus::Rebuilding);
+        Ok(self.opened(disk, generations, generation))
+    }
+
+    fn opened(&self, disk: Disk, generations: Generations, generation: u64) -> Open {
         let now = self.clock.now();
-        let scanned = open.disk.scan(|bytes, row, value| {
+        let open = Open {
+            disk,
+            generations,
+            generation,
+            flushed_at: now,
+            inspected_at: now,
+            rewritten_at: None,
+            dirty: false,
+        };
+        let _ = self.inspect_size(&open);
+        open
+    }
+
+    /// Swaps `CURRENT`. Where that fails, the next start finds an older one, and rebuilds.
+    pub(super) fn commit(&self, generations: &Generations, current: Current) {
+        if let Err(error) = generations.commit(current) {
+            metrics::store_error("write");
+            warn!(%error, "The store's CURRENT file could not be written, will retry");
+        }
+    }
+
+    pub(super) fn discard_all_but(&self, generations: &Generations, kept: Option<u64>) {
+        if let Err(error) = generations.discard_all_but(kept) {
+            warn!(%error, "A store that is no longer used could not be deleted");
+        }
+    }
+
+    /// Brings entries back into memory, where nothing newer is known of them by now.
+    fn restore(
+        &mut self,
+        disk: &Disk,
+        expected_rows: u64,
+        ticket: &Ticket<S>,
+    ) -> Result<(), StoreError> {
+        let clean = disk.state("clean")?.is_some();
+        self.shared.offer(Some((disk.clone(), clean)));
+        self.shared.set_status(StoreStatus::Restoring);
+        let now = self.clock.now();
+        let scanned = disk.scan(|bytes, row, value| {
             if let Some(key) = self.tiers.source.decode_key(bytes) {
                 let (as_of, entry) = self.tiers.revive(&key, row, value, now, clean);
-                self.fence
-                    .settle(&ticket, &key, || self.tiers.restore(&key, as_of, entry));
+                let restored = self
+                    .fence
+                    .settle(ticket, &key, || self.tiers.restore(&key, as_of, entry));
+                if restored.is_err() {
+                    self.tiers.refuse_restored(&key, as_of);
+                }
             }
         });
-        drop(ticket);
-        *self.shared.lock() = None;
-        let (scan, damage) = match scanned {
-            Ok(scan) => (scan, None),
-            Err(damage) => (Scan::default(), Some(damage)),
-        };
-        // Deleted products account for a few missing rows after a kill, not for many.
-        let lost = damage.is_some() || scan.rows < expected_rows - expected_rows / 10;
-        if lost && damage.is_none() {
+        self.shared.offer(None);
+        let scan = scanned
+            .as_ref()
+            .map_or_else(|_| Scan::default(), |scan| *scan);
+        // Deleted keys account for a few missing rows after a kill, not for many.
+        let lost = scanned.is_err() || scan.rows < expected_rows - expected_rows / 10;
+        self.tell(scan, expected_rows, lost && scanned.is_ok());
+        self.note = if lost { None } else { disk.state("note")? };
+        let clean = (clean && !lost) || (scan.rows == 0 && scanned.is_ok());
+        if !clean {
+            self.tiers.distrust_all();
+        }
+        self.tiers.source.restored(&Restored {
+            rows: scan.rows,
+            clean,
+            note: self.note.clone(),
+        });
+        scanned.map(|_| ())
+    }
+
+    fn tell(&self, scan: Scan, expected: u64, lost: bool) {
+        let (found, unreadable) = (scan.rows, scan.unreadable);
+        if lost {
             metrics::store_error("read");
             warn!(
-                found = scan.rows,
-                expected = expected_rows,
-                "The store has lost rows; they are fetched again"
+                found,
+                expected, "The store has lost rows; they are fetched again"
             );
         }
-        if scan.unreadable > 0 {
+        if unreadable > 0 {
             metrics::store_error("read");
             warn!(
-                rows = scan.unreadable,
+                unreadable,
                 "Rows of the store that could not be read were skipped"
             );
         }
-        self.note = if lost { None } else { open.disk.state("note")? };
-        let restored = Restored {
-            rows: scan.rows,
-            clean: clean || scan.rows == 0,
-            note: self.note.clone(),
-        };
-        info!(
-            rows = scan.rows,
-            clean = restored.clean,
-            "Restored {} rows from the store",
-            scan.rows
-        );
-        self.tiers.source.restored(&restored);
-        match damage {
-            None => Ok(()),
-            Some(damage) => {
-                let what = damage.to_string();
-                self.quarantine(&open.generations, open.generation, &what);
-                Err(damage)
-            }
+        if found == 0 {
+            info!("The store is empty; it fills as products come in");
+        } else {
+            info!(rows = found, "Restored {found} rows from the store");
         }
     }
 
