@@ -179,13 +179,17 @@ impl App {
         &self.draining
     }
 
-    /// Ends the background tasks and closes the store, in that order.
-    pub async fn stop(&self) {
+    /// Ends the background tasks and closes the store, in that order. Calls to the inventory that are
+    /// under way get up to `patience` to end: what they bring is worth keeping, but not waiting for.
+    pub async fn stop(&self, patience: Duration) {
         self.stop.cancel();
         self.tasks.close();
-        self.tasks.wait().await;
         self.loads.close();
-        self.loads.wait().await;
+        let _ = tokio::time::timeout(patience, async {
+            self.tasks.wait().await;
+            self.loads.wait().await;
+        })
+        .await;
         self.catalog.close_store().await;
     }
 }
@@ -242,7 +246,7 @@ impl Bound {
         closing.cut();
 
         let left = deadline.since(app.clock.now());
-        let stopped = tokio::time::timeout(left, app.stop()).await;
+        let stopped = tokio::time::timeout(left, app.stop(left / 2)).await;
         if stopped.is_err() {
             warn!(
                 "Not everything was written in time; the next start takes the store as left in disorder"

@@ -119,10 +119,11 @@ fn environment() -> Environment {
 }
 
 async fn serve() -> anyhow::Result<ExitCode> {
+    let signals = Signals::listen().context("can not listen for signals")?;
     let contract = Contract::embedded()?;
     let config = Config::load(&contract, &environment(), &Profile::Serve, fetch()).await?;
     let (_guard, bound) = open(config).await?;
-    run(bound).await
+    run(bound, signals).await
 }
 
 /// Starts logging, and takes the ports.
@@ -139,12 +140,14 @@ async fn open(config: Config) -> anyhow::Result<(telemetry::Guard, Bound)> {
 }
 
 /// Serves until a signal says to stop.
-async fn run(bound: Bound) -> anyhow::Result<ExitCode> {
-    let signals = Signals::listen().context("can not listen for signals")?;
+async fn run(bound: Bound, signals: Signals) -> anyhow::Result<ExitCode> {
     let bar = progress::draw(bound.app().catalog().progress());
     let serving = bound.run(signals.shutdown());
-    let (served, ()) = tokio::join!(serving, bar);
-    served?;
+    let mut serving = std::pin::pin!(serving);
+    tokio::select! {
+        served = &mut serving => served?,
+        () = bar => serving.await?,
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -2,6 +2,7 @@
 
 use super::{DemoArgs, environment, fetch, open, reachable};
 use crate::app::Bound;
+use crate::app::signals::Signals;
 use crate::config::{Config, Demo, Profile};
 use crate::contract::Contract;
 use crate::demo::{Catalogue, Inventory};
@@ -25,6 +26,7 @@ struct Demonstration {
 
 /// Runs the demo until a signal says to stop.
 pub async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
+    let signals = Signals::listen().context("can not listen for signals")?;
     let contract = Contract::embedded()?;
     let (catalogue, name) = catalogue(&args)?;
     let key = Uuid::new_v4().to_string();
@@ -51,7 +53,7 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
     let stop = CancellationToken::new();
     let (served, inventory) = tokio::join!(
         async {
-            let served = super::run(bound).await;
+            let served = super::run(bound, signals).await;
             stop.cancel();
             served
         },

@@ -217,7 +217,7 @@ impl TestApp {
 
     /// Stops in order.
     pub async fn stop(self) {
-        self.app.stop().await;
+        self.app.stop(Duration::from_secs(5)).await;
     }
 }
 
