@@ -214,7 +214,7 @@ impl Process {
             }
         };
         let Ok(seen) = timeout(PATIENCE, looking).await else {
-            panic!("waited for {what} in vain\n{}{}", self.out(), self.err());
+            panic!("waited for {what} in vain\n{}", self.told());
         };
         seen
     }
@@ -241,11 +241,6 @@ impl Process {
     /// Standard error so far.
     pub fn err(&self) -> String {
         self.stderr.text()
-    }
-
-    /// Whether it has ended.
-    pub fn has_ended(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_some()
     }
 
     /// Sends it a signal: `TERM`, `INT`.
@@ -280,8 +275,17 @@ impl Process {
         };
         match timeout(PATIENCE, ending).await {
             Ok(status) => self.ended_with(status),
-            Err(_) => panic!("it does not end\n{}{}", self.out(), self.err()),
+            Err(_) => panic!("it does not end\n{}", self.told()),
         }
+    }
+
+    /// What it told, for whoever has to find out what went wrong: without requests.
+    fn told(&self) -> String {
+        let out = self.out();
+        let lines = out.lines().filter(|line| !line.contains("\"Access\""));
+        let lines: Vec<_> = lines.collect();
+        let last = lines.len().saturating_sub(50);
+        format!("{}\n{}", lines[last..].join("\n"), self.err())
     }
 
     fn ended_with(&mut self, status: ExitStatus) -> Ended {
