@@ -20,6 +20,9 @@ const WAITING_LINES: usize = 8192;
 /// Bytes collected before they are written, so that a burst of lines is one system call.
 const WRITE_BUFFER: usize = 64 * 1024;
 
+/// How long the end of the process waits for the last lines to be taken.
+const LAST_LINES: Duration = Duration::from_millis(1500);
+
 /// How the service logs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -44,7 +47,7 @@ pub enum Format {
 #[must_use = "logging ends when this is dropped"]
 #[derive(Debug)]
 pub struct Guard {
-    _writer: WorkerGuard,
+    writer: Option<WorkerGuard>,
 }
 
 /// Why logging could not start.
@@ -80,6 +83,25 @@ impl Stopwatch {
     }
 }
 
+// === impl Guard ===
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        // The writer's guard reports a stuck reader on standard output, where that reader is stuck:
+        // it may wait there for ever, on a thread that the end of the process does not wait for.
+        let writer = self.writer.take();
+        let (written, wait) = std::sync::mpsc::channel::<()>();
+        let writing = std::thread::Builder::new().spawn(move || {
+            drop(writer);
+            drop(written);
+        });
+        if writing.is_ok() {
+            // Ends with the sender; nothing is ever sent.
+            let _ = wait.recv_timeout(LAST_LINES);
+        }
+    }
+}
+
 /// Starts logging to standard output and installs the metrics recorder.
 ///
 /// Lines go through a bounded queue to a thread of their own: a reader that is stuck costs lines,
@@ -111,7 +133,9 @@ pub fn init(config: &Config) -> Result<Guard, InitError> {
     .map_err(|_| InitError::AlreadyInitialised)?;
 
     metrics::install();
-    Ok(Guard { _writer: guard })
+    Ok(Guard {
+        writer: Some(guard),
+    })
 }
 
 #[cfg(test)]
