@@ -344,7 +344,7 @@ impl Catalog {
             confirmed,
             removed,
             skipped = self.progress.borrow().skipped,
-            took_ms = now.since(pass.began).as_millis(),
+            took_ms = u64::try_from(now.since(pass.began).as_millis()).unwrap_or(u64::MAX),
             "Listed {confirmed} products; {removed} that are no longer listed were removed"
         );
     }
