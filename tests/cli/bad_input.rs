@@ -36,7 +36,10 @@ async fn a_catalogue_file_that_can_not_be_used_is_named_with_the_place_in_it() {
     fs::write(path("latin-1.json"), b"[\"\xe9\"]").unwrap();
     for (file, complaints) in [
         (path("none.json"), &["can not be read", "No such file"][..]),
-        (place.path().to_str().unwrap().to_owned(), &["can not be read"]),
+        (
+            place.path().to_str().unwrap().to_owned(),
+            &["can not be read"],
+        ),
         (path("latin-1.json"), &["can not be read", "UTF-8"]),
         (write("empty.json", ""), &["products"]),
         (write("no-items.json", "[]"), &["no products"]),
@@ -50,7 +53,11 @@ async fn a_catalogue_file_that_can_not_be_used_is_named_with_the_place_in_it() {
         assert_eq!(ended.code(), Some(1), "{file}: {}", ended.all());
         assert!(ended.stderr.contains(&file), "{}", ended.stderr);
         for complaint in complaints {
-            assert!(ended.stderr.contains(complaint), "{complaint}: {}", ended.stderr);
+            assert!(
+                ended.stderr.contains(complaint),
+                "{complaint}: {}",
+                ended.stderr
+            );
         }
         assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
     }
@@ -68,7 +75,10 @@ async fn a_real_catalogue_in_the_common_shop_shape_is_served() {
     assert_eq!(client::ids(demo.http()).await.len(), 150);
     let one = demo.get("/products/77").await.json();
     assert_eq!(one["name"], "No 77");
-    assert_eq!(one["price"], serde_json::json!({"amount": 999, "currency": "USD"}));
+    assert_eq!(
+        one["price"],
+        serde_json::json!({"amount": 999, "currency": "USD"})
+    );
     assert_eq!(one["attributes"]["stock"], 77);
     stopped_without_a_panic(demo).await;
 }

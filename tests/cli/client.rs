@@ -50,7 +50,9 @@ impl Answer {
     /// The seconds of its `max-age`.
     pub fn max_age(&self) -> Option<u64> {
         let policy = self.header("cache-control")?;
-        let ages = policy.split(", ").filter_map(|d| d.strip_prefix("max-age="));
+        let ages = policy
+            .split(", ")
+            .filter_map(|d| d.strip_prefix("max-age="));
         ages.last()?.parse().ok()
     }
 }

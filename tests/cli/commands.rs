@@ -26,12 +26,20 @@ async fn help_names_every_command_and_what_it_needs() {
     for option in ["--products", "--seed", "--catalogue", "--inventory-away"] {
         assert!(demo.contains(option), "{demo}");
     }
-    assert!(output(&["config", "check", "--help"]).await.contains("--resolve"));
+    assert!(
+        output(&["config", "check", "--help"])
+            .await
+            .contains("--resolve")
+    );
 }
 
 #[tokio::test]
 async fn an_unknown_command_or_option_is_refused() {
-    for args in [&["sevre"][..], &["demo", "--products", "-1"], &["demo", "--product", "1"]] {
+    for args in [
+        &["sevre"][..],
+        &["demo", "--products", "-1"],
+        &["demo", "--product", "1"],
+    ] {
         let ended = Launch::new(args).run().await;
         assert_eq!(ended.code(), Some(2));
         assert!(ended.stderr.contains(args.last().unwrap()) || ended.stderr.contains(args[1]));
@@ -59,7 +67,11 @@ async fn healthcheck_is_0_where_a_service_answers_and_1_where_nobody_does() {
     }
     upstream.go_away().await;
     let gone = service.http().to_string();
-    assert_eq!(check(&gone).await.code(), Some(0), "with a warm cache it serves");
+    assert_eq!(
+        check(&gone).await.code(),
+        Some(0),
+        "with a warm cache it serves"
+    );
     assert_eq!(service.stop().await.code(), Some(0));
     let ended = check(&gone).await;
     assert_eq!(ended.code(), Some(1));
@@ -74,14 +86,24 @@ async fn healthcheck_is_1_where_a_service_is_unhealthy_or_hangs() {
     let service = Launch::serve(&upstream).listening().await;
     service.health("Unhealthy").await;
     let addr = service.http().to_string();
-    let ended = Launch::new(&["healthcheck"]).set("HTTP_ADDR", &addr).run().await;
+    let ended = Launch::new(&["healthcheck"])
+        .set("HTTP_ADDR", &addr)
+        .run()
+        .await;
     assert_eq!(ended.code(), Some(1), "{}", ended.all());
 
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = silent.local_addr().unwrap().to_string();
-    let ended = Launch::new(&["healthcheck"]).set("HTTP_ADDR", &addr).run().await;
+    let ended = Launch::new(&["healthcheck"])
+        .set("HTTP_ADDR", &addr)
+        .run()
+        .await;
     assert_eq!(ended.code(), Some(1));
-    assert!(ended.stderr.contains("no answer in time"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("no answer in time"),
+        "{}",
+        ended.stderr
+    );
 }
 
 #[tokio::test]
@@ -94,5 +116,10 @@ async fn a_reader_that_goes_away_is_no_error() {
         .stdin(Stdio::null())
         .output()
         .unwrap();
-    assert_eq!(output.stderr, b"", "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(
+        output.stderr,
+        b"",
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }

@@ -64,7 +64,10 @@ async fn references_that_lead_nowhere_are_refused_with_what_to_do() {
         ("secret://vault/only-a-key", "secret://vault/"),
         ("secret://", "secret://"),
     ] {
-        let ended = Launch::new(&["serve"]).set("API_KEY", reference).run().await;
+        let ended = Launch::new(&["serve"])
+            .set("API_KEY", reference)
+            .run()
+            .await;
         let lines = problems(&ended);
         assert_eq!(lines.len(), 1, "{reference}: {}", ended.stderr);
         assert!(lines[0].starts_with("API_KEY"), "{}", lines[0]);
@@ -75,7 +78,10 @@ async fn references_that_lead_nowhere_are_refused_with_what_to_do() {
 #[tokio::test]
 async fn a_malformed_reference_shows_nothing_that_may_be_a_secret() {
     let reference = format!("secret://gcp/{PLANTED}");
-    let ended = Launch::new(&["serve"]).set("API_KEY", &reference).run().await;
+    let ended = Launch::new(&["serve"])
+        .set("API_KEY", &reference)
+        .run()
+        .await;
     assert_eq!(problems(&ended).len(), 1, "{}", ended.stderr);
 }
 

@@ -26,8 +26,18 @@ async fn the_demo_needs_nothing_and_every_command_it_prints_works() {
     let curls = commands(&banner);
     assert!(banner.contains("1000 products"), "{banner}");
 
-    let [list, one, health, put, away, degraded, back, metrics, stats, invalidation] =
-        <[Curl; 10]>::try_from(curls).expect("ten commands");
+    let [
+        list,
+        one,
+        health,
+        put,
+        away,
+        degraded,
+        back,
+        metrics,
+        stats,
+        invalidation,
+    ] = <[Curl; 10]>::try_from(curls).expect("ten commands");
     let page = list.run("").await;
     assert_eq!(page.status, 200);
     assert_eq!(page.json()["data"].as_array().unwrap().len(), 2);
@@ -45,7 +55,10 @@ async fn the_demo_needs_nothing_and_every_command_it_prints_works() {
     // Health tells what the last call met, and this is one. Whether it was done nobody knows.
     assert_eq!(put.run("").await.status, 504);
     let answer = degraded.run("").await;
-    assert_eq!((answer.status, &answer.json()["status"]), (200, &"Degraded".into()));
+    assert_eq!(
+        (answer.status, &answer.json()["status"]),
+        (200, &"Degraded".into())
+    );
     for path in [format!("/products/{id}"), "/products?limit=2".to_owned()] {
         let answer = demo.get(&path).await;
         assert_eq!(answer.status, 200);
@@ -55,7 +68,13 @@ async fn the_demo_needs_nothing_and_every_command_it_prints_works() {
     assert_eq!(put.run("").await.status, 200);
     demo.health("Healthy").await;
 
-    assert!(metrics.run("").await.text().contains("catalog_cache_entries 1001"));
+    assert!(
+        metrics
+            .run("")
+            .await
+            .text()
+            .contains("catalog_cache_entries 1001")
+    );
     assert_eq!(stats.run("").await.json()["entries"], 1001);
     assert_eq!(invalidation.run("").await.status, 202);
     assert_eq!(demo.get(&format!("/products/{id}")).await.status, 200);
@@ -70,8 +89,10 @@ async fn the_demo_ignores_upstream_api_and_says_so() {
     let elsewhere = "https://inventory.example/api";
     let demo = Launch::new(&["demo", "--products", "3"]).set("UPSTREAM_API", elsewhere);
     let demo = demo.warm().await;
-    demo.logged("UPSTREAM_API", |line| (line["Level"] == "WARN").then_some(()))
-        .await;
+    demo.logged("UPSTREAM_API", |line| {
+        (line["Level"] == "WARN").then_some(())
+    })
+    .await;
     assert_eq!(client::ids(demo.http()).await.len(), 3);
 }
 
@@ -166,7 +187,12 @@ async fn first_id(banner: &str, demo: &Process) -> String {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    shell.stdin.take().unwrap().write_all(list.as_bytes()).unwrap();
+    shell
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(list.as_bytes())
+        .unwrap();
     let found = shell.wait_with_output().unwrap().stdout;
     String::from_utf8(found).unwrap().trim().to_owned()
 }

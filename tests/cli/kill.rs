@@ -89,7 +89,8 @@ async fn after_a_kill_in_the_middle_of_writes_everything_is_answered_and_marked_
 
         upstream.knobs().turn(|faults| faults.latency_ms = 1_500);
         let service = launch().listening().await;
-        let restored = |line: &serde_json::Value| Some((line["rows"].as_u64()?, line["clean"].as_bool()?));
+        let restored =
+            |line: &serde_json::Value| Some((line["rows"].as_u64()?, line["clean"].as_bool()?));
         let (rows, clean) = service.logged("Restored", restored).await;
         assert!(!clean, "it was killed");
         assert!(rows >= flushed, "{rows} of {flushed} flushed rows");
@@ -101,7 +102,10 @@ async fn after_a_kill_in_the_middle_of_writes_everything_is_answered_and_marked_
         let ended = service.stop().await;
         assert_eq!(ended.code(), Some(0), "{}", ended.all());
         assert!(!ended.stdout.contains("panicked"), "{}", ended.stdout);
-        let line = ended.stdout.lines().find(|l| l.contains("flushed and closed"));
+        let line = ended
+            .stdout
+            .lines()
+            .find(|l| l.contains("flushed and closed"));
         let line: serde_json::Value = serde_json::from_str(line.unwrap()).unwrap();
         flushed = line["rows"].as_u64().unwrap();
         assert!(flushed >= (PRODUCTS + told.len() - 1) as u64);

@@ -49,11 +49,16 @@ async fn every_line_is_a_json_object_with_the_members_that_the_rules_ask_for() {
     let answer = client::call(service.http(), "GET", path, &headers, "").await;
     assert_eq!(answer.status, 400);
     assert_eq!(answer.header("x-conversation"), Some(conversation));
-    let fault = answer.json()["fault"]["faultId"].as_str().unwrap().to_owned();
+    let fault = answer.json()["fault"]["faultId"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let access = service
         .until("the access line", async || {
             let lines = service.logs();
-            lines.into_iter().find(|line| line["TraceId"] == conversation)
+            lines
+                .into_iter()
+                .find(|line| line["TraceId"] == conversation)
         })
         .await;
     for member in EVERY_REQUEST {
@@ -71,7 +76,10 @@ async fn every_line_is_a_json_object_with_the_members_that_the_rules_ask_for() {
         let line: serde_json::Value = serde_json::from_str(line).unwrap();
         for member in EVERY_LINE {
             let value = line[member].as_str();
-            assert!(value.is_some_and(|value| !value.is_empty()), "{member}: {line}");
+            assert!(
+                value.is_some_and(|value| !value.is_empty()),
+                "{member}: {line}"
+            );
         }
         assert_eq!(line["Team"], "catalog");
         assert_eq!(line["Application"], "product-catalog");
@@ -97,10 +105,15 @@ async fn a_reader_that_stops_reading_the_log_stops_no_request_and_no_stop() {
     let clients = (0..CONNECTIONS).map(async |_| {
         let mut connection = Connection::open(addr).await.unwrap();
         for _ in 0..REQUESTS {
-            assert_eq!(connection.get("/products?limit=1").await.unwrap().status, 200);
+            assert_eq!(
+                connection.get("/products?limit=1").await.unwrap().status,
+                200
+            );
         }
     });
-    timeout(PATIENCE, join_all(clients)).await.expect("answers, log or no log");
+    timeout(PATIENCE, join_all(clients))
+        .await
+        .expect("answers, log or no log");
     let ended = service.stop().await;
     assert_eq!(ended.code(), Some(0), "{}", ended.all());
 }
@@ -121,7 +134,9 @@ async fn the_pretty_format_is_for_people_and_quieter_levels_are_quiet() {
     let lists = upstream.calls_of("list");
     let quiet = Launch::serve(&upstream).set("RUST_LOG", "error").start();
     quiet
-        .until("a listing", async || (upstream.calls_of("list") > lists).then_some(()))
+        .until("a listing", async || {
+            (upstream.calls_of("list") > lists).then_some(())
+        })
         .await;
     let ended = quiet.stop().await;
     assert_eq!((ended.code(), ended.all().as_str()), (Some(0), ""));

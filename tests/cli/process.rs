@@ -30,7 +30,8 @@ pub struct Process {
     child: Child,
     stdout: Output,
     stderr: Output,
-    home: TempDir,
+    /// Deleted with the process.
+    _home: TempDir,
     addrs: Option<(SocketAddr, SocketAddr)>,
 }
 
@@ -82,12 +83,6 @@ impl Launch {
         self
     }
 
-    /// Unsets a variable.
-    pub fn unset(mut self, name: &str) -> Self {
-        self.command.env_remove(name);
-        self
-    }
-
     /// Keeps its store in `dir`.
     pub fn store(self, dir: &Path) -> Self {
         let dir = dir.to_str().unwrap().to_owned();
@@ -102,7 +97,7 @@ impl Launch {
             child,
             stdout: Output::default(),
             stderr,
-            home: self.home,
+            _home: self.home,
             addrs: None,
         }
     }
@@ -151,11 +146,6 @@ impl Process {
     /// Where the internal listener listens.
     pub fn internal(&self) -> SocketAddr {
         self.addrs.expect("it listens").1
-    }
-
-    /// The directory it was started in.
-    pub fn home(&self) -> &Path {
-        self.home.path()
     }
 
     /// Gets `path` from the public API.

@@ -15,13 +15,21 @@ async fn six_replicas_with_six_stores_serve_the_same_and_stop_one_by_one() {
     let mut replicas = join_all(launches).await;
     let ids = client::ids(replicas[0].http()).await;
     let path = format!("/products/{}", ids[17]);
-    let etag = replicas[0].get(&path).await.header("etag").map(str::to_owned);
+    let etag = replicas[0]
+        .get(&path)
+        .await
+        .header("etag")
+        .map(str::to_owned);
     assert!(etag.is_some());
     for replica in &replicas {
         replica.health("Healthy").await;
         assert_eq!(client::ids(replica.http()).await, ids);
         let answer = replica.get(&path).await;
-        assert_eq!(answer.header("etag"), etag.as_deref(), "equal on all replicas");
+        assert_eq!(
+            answer.header("etag"),
+            etag.as_deref(),
+            "equal on all replicas"
+        );
     }
     while let Some(replica) = replicas.pop() {
         assert_eq!(replica.stop().await.code(), Some(0));

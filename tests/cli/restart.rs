@@ -62,7 +62,9 @@ async fn without_its_inventory_a_restarted_service_answers_everything_from_the_s
     // The downtime itself, which has to count as age.
     tokio::time::sleep(Duration::from_secs(3)).await;
     let second = launch().listening().await;
-    let restored = second.logged("Restored", |line| line["rows"].as_u64()).await;
+    let restored = second
+        .logged("Restored", |line| line["rows"].as_u64())
+        .await;
     assert_eq!(restored, 300);
     let answer = second.get(&one).await;
     let (passed, shrunk) = (clock.now().since(then), left - answer.max_age().unwrap());
@@ -70,14 +72,21 @@ async fn without_its_inventory_a_restarted_service_answers_everything_from_the_s
         shrunk >= 3 && Duration::from_secs(shrunk) <= passed + Duration::from_secs(1),
         "{shrunk} s after {passed:?}"
     );
-    assert_eq!(answer.header("etag"), Some(&*etag), "the same over restarts");
+    assert_eq!(
+        answer.header("etag"),
+        Some(&*etag),
+        "the same over restarts"
+    );
     assert_eq!(client::ids(second.http()).await, ids);
     assert_eq!(bodies(&second, &ids).await, before);
     assert_eq!(second.health("Degraded").await.status, 200);
     assert_eq!(second.get("/health/ready").await.status, 200);
     let requests = "catalog_upstream_requests_total";
     assert!(second.metric(requests, "").await > 0.0, "it looks for it");
-    assert!(second.metric(requests, GETS).await == 0.0, "never for a read");
+    assert!(
+        second.metric(requests, GETS).await == 0.0,
+        "never for a read"
+    );
 
     let _upstream = upstream.come_back().await;
     second.warmed().await;
@@ -90,7 +99,10 @@ async fn without_inventory_and_without_store_a_service_starts_and_waits_for_eith
     upstream.go_away().await;
     let service = Launch::serve(&upstream).listening().await;
     let health = service.health("Unhealthy").await;
-    assert_eq!((health.status, health.header("retry-after")), (503, Some("30")));
+    assert_eq!(
+        (health.status, health.header("retry-after")),
+        (503, Some("30"))
+    );
     assert_eq!(service.get("/health/ready").await.status, 503);
     assert_eq!(service.get("/health/live").await.status, 200);
     let answer = service.get("/products/p-1").await;

@@ -26,7 +26,13 @@ fn launch(upstream: &Upstream, vault: &Vault) -> Launch {
 /// The secrets are in nothing that anybody can read.
 async fn shows_no_secret(service: Process) {
     let mut seen = Vec::new();
-    for path in ["/health", "/health/ready", "/products?limit=100", "/products/none", "/openapi"] {
+    for path in [
+        "/health",
+        "/health/ready",
+        "/products?limit=100",
+        "/products/none",
+        "/openapi",
+    ] {
         seen.push(service.get(path).await.text());
     }
     for path in ["/metrics", "/cache/stats", "/cache/entries/none"] {
@@ -70,8 +76,13 @@ async fn while_vault_does_not_answer_the_warm_store_serves_and_the_key_arrives_l
     assert_eq!(service.stop().await.code(), Some(0));
 
     let vault = Vault::sealed().await;
-    let service = launch(&upstream, &vault).store(store.path()).listening().await;
-    service.logged("API_KEY is not here yet", |_| Some(())).await;
+    let service = launch(&upstream, &vault)
+        .store(store.path())
+        .listening()
+        .await;
+    service
+        .logged("API_KEY is not here yet", |_| Some(()))
+        .await;
     let health = service.health("Degraded").await;
     assert_eq!(health.status, 200, "{}", health.text());
     let mut connection = Connection::open(service.http()).await.unwrap();
@@ -115,7 +126,9 @@ async fn a_key_that_the_inventory_refuses_is_said_and_kept() {
     let service = Launch::serve(&upstream).set("API_KEY", "planted-wrong-key");
     let service = service.listening().await;
     service
-        .logged("refuses our credential", |line| (line["Level"] == "ERROR").then_some(()))
+        .logged("refuses our credential", |line| {
+            (line["Level"] == "ERROR").then_some(())
+        })
         .await;
     service.health("Unhealthy").await;
     let answer = service.get("/products/p-1").await;

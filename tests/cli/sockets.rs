@@ -69,7 +69,10 @@ async fn heads_that_are_too_long_are_refused_and_ordinary_ones_are_not() {
     let path = format!("/products?q={}", "a".repeat(8 * 1024));
     let answer = service.get(&path).await;
     assert_eq!(answer.status, 414);
-    assert_eq!(answer.json()["fault"]["errors"][0]["errorCode"], "URI_TOO_LONG");
+    assert_eq!(
+        answer.json()["fault"]["errors"][0]["errorCode"],
+        "URI_TOO_LONG"
+    );
     assert_eq!(answer.header("cache-control"), Some("no-store"));
 
     for (bytes, status) in [(30 * 1024, 200), (64 * 1024, 431)] {
@@ -86,7 +89,11 @@ async fn heads_that_are_too_long_are_refused_and_ordinary_ones_are_not() {
 async fn what_is_no_http_is_refused_and_costs_nobody_else_anything() {
     let upstream = Upstream::of(1).await;
     let service = Launch::serve(&upstream).warm().await;
-    for nonsense in [&b"\x16\x03\x01\x02\x00\x01"[..], b"HELO\r\n\r\n", b"GET /<> HTTP/1.1\r\n\r\n"] {
+    for nonsense in [
+        &b"\x16\x03\x01\x02\x00\x01"[..],
+        b"HELO\r\n\r\n",
+        b"GET /<> HTTP/1.1\r\n\r\n",
+    ] {
         let mut connection = Connection::open(service.http()).await.unwrap();
         connection.send(nonsense).await.unwrap();
         connection.send(b"\r\n\r\n").await.unwrap();
@@ -104,15 +111,30 @@ async fn each_listener_answers_its_own_routes_only() {
     let product = format!("/products/{id}");
     let public = [&product, "/products", "/health", "/openapi"];
     for path in public {
-        assert_eq!(client::get(service.http(), path).await.status, 200, "{path}");
+        assert_eq!(
+            client::get(service.http(), path).await.status,
+            200,
+            "{path}"
+        );
         let answer = client::get(service.internal(), path).await;
         assert_eq!(answer.status, 404, "{path} on the internal listener");
-        assert_eq!(answer.json()["fault"]["errors"][0]["errorCode"], "ROUTE_NOT_FOUND");
+        assert_eq!(
+            answer.json()["fault"]["errors"][0]["errorCode"],
+            "ROUTE_NOT_FOUND"
+        );
     }
     let entry = format!("/cache/entries/{id}");
     for path in ["/metrics", "/cache/stats", &entry] {
-        assert_eq!(client::get(service.internal(), path).await.status, 200, "{path}");
-        assert_eq!(client::get(service.http(), path).await.status, 404, "{path}");
+        assert_eq!(
+            client::get(service.internal(), path).await.status,
+            200,
+            "{path}"
+        );
+        assert_eq!(
+            client::get(service.http(), path).await.status,
+            404,
+            "{path}"
+        );
     }
     let path = "/cache/invalidations";
     let json = [("content-type", "application/json")];

@@ -19,7 +19,9 @@ async fn cold(upstream: &Upstream, latency: u64) -> Process {
 
 async fn stops_in_order_on(signal: &str) {
     let upstream = Upstream::of(0).await;
-    upstream.put(&crate::upstream::product("slow", "Slow")).unwrap();
+    upstream
+        .put(&crate::upstream::product("slow", "Slow"))
+        .unwrap();
     let service = cold(&upstream, 2_000).await;
     let mut idle = Vec::new();
     for _ in 0..100 {
@@ -47,7 +49,10 @@ async fn stops_in_order_on(signal: &str) {
         assert_eq!(ready.status, 503);
         assert_eq!(ready.header("connection"), Some("close"));
         let live = idle[0].get("/health/live").await.unwrap();
-        assert_eq!((live.status, live.header("connection")), (200, Some("close")));
+        assert_eq!(
+            (live.status, live.header("connection")),
+            (200, Some("close"))
+        );
         assert!(idle[0].closed().await);
         told
     };
@@ -55,7 +60,10 @@ async fn stops_in_order_on(signal: &str) {
     let ended = service.ended().await;
     let took = clock.now().since(told);
     assert_eq!(ended.code(), Some(0), "{}", ended.all());
-    assert!(took < Duration::from_secs(5), "{took:?} of 10 s for stopping");
+    assert!(
+        took < Duration::from_secs(5),
+        "{took:?} of 10 s for stopping"
+    );
     assert!(ended.stdout.contains("\"cut\":0"), "{}", ended.stdout);
     for mut connection in idle {
         assert!(connection.closed().await, "closed without a word");
@@ -95,7 +103,10 @@ async fn what_does_not_finish_in_time_is_cut_off_and_counted_and_the_exit_code_i
     let ended = service.stop().await;
     let took = clock.now().since(told);
     assert_eq!(ended.code(), Some(0), "{}", ended.all());
-    assert!(took < Duration::from_millis(2_500), "{took:?} of 2 s for stopping");
+    assert!(
+        took < Duration::from_millis(2_500),
+        "{took:?} of 2 s for stopping"
+    );
     assert!(ended.stdout.contains("\"cut\":1"), "{}", ended.stdout);
     assert!(waiting.closed().await, "cut off without an answer");
 }

@@ -38,14 +38,24 @@ async fn serves_everything(service: &Process) {
 
 /// Every file below `dir`.
 fn files(dir: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let entries = fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
     entries
-        .flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] })
+        .flat_map(|path| {
+            if path.is_dir() {
+                files(&path)
+            } else {
+                vec![path]
+            }
+        })
         .collect()
 }
 
 fn quarantined(dir: &Path) -> usize {
-    let names = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name());
+    let names = fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name());
     names
         .filter(|name| name.to_string_lossy().starts_with("quarantine-"))
         .count()
@@ -58,7 +68,10 @@ async fn rebuilds_after(damage: impl Fn(&Path)) -> usize {
     let store = tempfile::tempdir().unwrap();
     filled(&upstream, store.path()).await;
     damage(store.path());
-    let service = Launch::serve(&upstream).store(store.path()).listening().await;
+    let service = Launch::serve(&upstream)
+        .store(store.path())
+        .listening()
+        .await;
     service
         .logged("store", |line| (line["Level"] == "WARN").then_some(()))
         .await;
@@ -132,7 +145,10 @@ async fn a_truncated_store_costs_rows_and_nothing_else() {
         let whole = fs::read(&file).unwrap();
         fs::write(file, &whole[..whole.len() / 2]).unwrap();
     }
-    let service = Launch::serve(&upstream).store(store.path()).listening().await;
+    let service = Launch::serve(&upstream)
+        .store(store.path())
+        .listening()
+        .await;
     serves_everything(&service).await;
     service.health("Healthy").await;
     let ended = service.stop().await;
@@ -148,7 +164,9 @@ async fn without_a_usable_directory_a_service_runs_from_memory_and_says_so() {
     for dir in [file.clone(), file.join("below")] {
         let service = Launch::serve(&upstream).store(&dir).listening().await;
         service
-            .logged("can not be used", |line| (line["Level"] == "ERROR").then_some(()))
+            .logged("can not be used", |line| {
+                (line["Level"] == "ERROR").then_some(())
+            })
             .await;
         serves_everything(&service).await;
         let health = service.health("Degraded").await.text();
@@ -176,7 +194,10 @@ async fn on_a_read_only_directory_a_service_runs_from_memory() {
         service.health("Degraded").await;
         return;
     }
-    let service = Launch::serve(&upstream).store(place.path()).listening().await;
+    let service = Launch::serve(&upstream)
+        .store(place.path())
+        .listening()
+        .await;
     serves_everything(&service).await;
     service.health("Degraded").await;
 }
@@ -186,7 +207,10 @@ async fn a_second_process_on_the_same_store_runs_from_memory_and_the_first_goes_
     let upstream = Upstream::of(PRODUCTS).await;
     let store = tempfile::tempdir().unwrap();
     let first = Launch::serve(&upstream).store(store.path()).warm().await;
-    let second = Launch::serve(&upstream).store(store.path()).listening().await;
+    let second = Launch::serve(&upstream)
+        .store(store.path())
+        .listening()
+        .await;
     second
         .logged("Another process uses the store", |line| {
             (line["Level"] == "WARN").then_some(())
@@ -203,8 +227,15 @@ async fn a_second_process_on_the_same_store_runs_from_memory_and_the_first_goes_
     assert_eq!(second.stop().await.code(), Some(0));
 
     let ended = first.stop().await;
-    assert!(ended.stdout.contains("flushed and closed"), "{}", ended.stdout);
-    let third = Launch::serve(&upstream).store(store.path()).listening().await;
+    assert!(
+        ended.stdout.contains("flushed and closed"),
+        "{}",
+        ended.stdout
+    );
+    let third = Launch::serve(&upstream)
+        .store(store.path())
+        .listening()
+        .await;
     let clean = third.logged("Restored 200 rows", |line| line["clean"].as_bool());
     assert!(clean.await, "the second left it alone");
 }

@@ -60,12 +60,16 @@ impl Vault {
 }
 
 async fn read(State(kept): State<Kept>, Path(path): Path<String>, headers: HeaderMap) -> Response {
-    let errors = |status, errors: &[&str]| (status, Json(json!({"errors": errors}))).into_response();
+    let errors =
+        |status, errors: &[&str]| (status, Json(json!({"errors": errors}))).into_response();
     let kept = kept.lock().unwrap();
     let Some(kept) = &*kept else {
         return errors(StatusCode::SERVICE_UNAVAILABLE, &["Vault is sealed"]);
     };
-    if headers.get("x-vault-token").is_none_or(|token| token != TOKEN) {
+    if headers
+        .get("x-vault-token")
+        .is_none_or(|token| token != TOKEN)
+    {
         return errors(StatusCode::FORBIDDEN, &["permission denied"]);
     }
     let Some(secret) = kept.get(&path) else {
