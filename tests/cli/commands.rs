@@ -99,11 +99,7 @@ async fn healthcheck_is_1_where_a_service_is_unhealthy_or_hangs() {
         .run()
         .await;
     assert_eq!(ended.code(), Some(1));
-    assert!(
-        ended.stderr.contains("no answer in time"),
-        "{}",
-        ended.stderr
-    );
+    assert!(ended.stderr.contains("in time"), "{}", ended.stderr);
 }
 
 #[tokio::test]
