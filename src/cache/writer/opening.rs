@@ -158,9 +158,9 @@ impl<S: Source> Writer<S> {
             .map_or_else(|_| Scan::default(), |scan| *scan);
         // Deleted keys account for a few missing rows after a kill, not for many.
         let lost = scanned.is_err() || scan.rows < expected_rows - expected_rows / 10;
-        self.tell(scan, expected_rows, lost && scanned.is_ok());
         self.note = if lost { None } else { disk.state("note")? };
         let clean = (clean && !lost) || (scan.rows == 0 && scanned.is_ok());
+        self.tell(scan, expected_rows, lost && scanned.is_ok(), clean);
         if !clean {
             self.tiers.distrust_all();
         }
@@ -172,7 +172,7 @@ impl<S: Source> Writer<S> {
         scanned.map(|_| ())
     }
 
-    fn tell(&self, scan: Scan, expected: u64, lost: bool) {
+    fn tell(&self, scan: Scan, expected: u64, lost: bool, clean: bool) {
         let (found, unreadable) = (scan.rows, scan.unreadable);
         if lost {
             metrics::store_error("read");
@@ -191,7 +191,7 @@ impl<S: Source> Writer<S> {
         if found == 0 {
             info!("The store is empty; it fills as products come in");
         } else {
-            info!(rows = found, "Restored {found} rows from the store");
+            info!(rows = found, clean, "Restored {found} rows from the store");
         }
     }
 
