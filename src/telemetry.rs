@@ -7,7 +7,7 @@ pub mod metrics;
 pub use conversation::Conversation;
 
 use line::JsonLines;
-use std::io::{BufWriter, stdout};
+use std::io::{BufWriter, Write, stdout};
 use std::time::Duration;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::layer::SubscriberExt;
@@ -104,18 +104,26 @@ impl Drop for Guard {
 
 /// Starts logging to standard output and installs the metrics recorder.
 ///
-/// Lines go through a bounded queue to a thread of their own: a reader that is stuck costs lines,
+/// # Errors
+/// [`InitError::BadFilter`], and [`InitError::AlreadyInitialised`] on a second call.
+pub fn init(config: &Config) -> Result<Guard, InitError> {
+    init_to(config, stdout())
+}
+
+/// Like [`init`], but the lines go to `out`.
+///
+/// They go through a bounded queue to a thread of their own: a reader that is stuck costs lines,
 /// never a request.
 ///
 /// # Errors
 /// [`InitError::BadFilter`], and [`InitError::AlreadyInitialised`] on a second call.
-pub fn init(config: &Config) -> Result<Guard, InitError> {
+pub fn init_to(config: &Config, out: impl Write + Send + 'static) -> Result<Guard, InitError> {
     let filter = EnvFilter::builder().parse(&config.filter)?;
     let (writer, guard) = NonBlockingBuilder::default()
         .lossy(true)
         .buffered_lines_limit(WAITING_LINES)
         .thread_name("log")
-        .finish(BufWriter::with_capacity(WRITE_BUFFER, stdout()));
+        .finish(BufWriter::with_capacity(WRITE_BUFFER, out));
 
     let lines = fmt::layer().with_writer(writer);
     let registry = tracing_subscriber::registry().with(filter);
