@@ -1,0 +1,244 @@
+//! What one request costs inside the process: time and allocations, without sockets.
+//!
+//! See `benches/README.md`.
+
+#[path = "shared/machine.rs"]
+mod machine;
+#[path = "shared/service.rs"]
+mod service;
+
+use anyhow::{Context, ensure};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::routing::get;
+use bytes::Bytes;
+use divan::counter::ItemsCount;
+use divan::{AllocProfiler, Bencher, Divan};
+use http::header::{ACCEPT, ETAG, HOST, IF_NONE_MATCH, USER_AGENT};
+use http::{HeaderValue, StatusCode};
+use http_body_util::BodyExt;
+use product_catalog::app::App;
+use product_catalog::demo::{Catalogue, Inventory};
+use product_catalog::telemetry;
+use product_catalog::upstream::transport::in_process;
+use std::cell::RefCell;
+use std::fmt;
+use std::sync::OnceLock;
+use tokio::runtime::Runtime;
+use tower::Service;
+
+/// Divan counts the allocations of the thread that measures.
+#[global_allocator]
+static ALLOC: AllocProfiler = AllocProfiler::system();
+
+/// Built by `main` before anything is measured.
+static STAGE: OnceLock<Stage> = OnceLock::new();
+
+/// Products in the cache: 100 MB, far more than a processor's caches hold.
+const PRODUCTS: usize = 100_000;
+
+/// Products where nothing is measured: `cargo test --benches` only runs everything once.
+const PRODUCTS_IN_TEST: usize = 100;
+
+/// The product that is asked for again and again.
+const PRODUCT: &str = "/products/P-000042";
+
+/// A warm service, and what is asked of it.
+struct Stage {
+    runtime: Runtime,
+    app: App,
+    /// The least there can be: a router of one route that answers with a body of the same size.
+    bare: Router,
+    etag: HeaderValue,
+    products: usize,
+}
+
+/// What is asked.
+#[derive(Clone, Copy)]
+enum Asked {
+    /// The bare router, for comparison.
+    Bare,
+    /// One product, again and again.
+    Hit,
+    /// Any product: what memory costs once processor caches do not help.
+    HitAnywhere,
+    /// One product, with its entity tag.
+    NotModified,
+    /// A page of 20 products.
+    Page,
+    /// A product that is known not to exist.
+    Negative,
+}
+
+// === impl Asked ===
+
+impl Asked {
+    const ALL: [Self; 6] = [
+        Self::Bare,
+        Self::Hit,
+        Self::HitAnywhere,
+        Self::NotModified,
+        Self::Page,
+        Self::Negative,
+    ];
+
+    fn path(self, stage: &Stage, random: &mut fastrand::Rng) -> String {
+        match self {
+            Self::Bare | Self::Hit | Self::NotModified => PRODUCT.to_owned(),
+            Self::HitAnywhere => format!("/products/P-{:06}", random.usize(1..=stage.products)),
+            Self::Page => "/products?limit=20".to_owned(),
+            Self::Negative => "/products/no-such-product".to_owned(),
+        }
+    }
+
+    /// A request with the headers that a plain client sends.
+    fn request(self, stage: &Stage, random: &mut fastrand::Rng) -> Result<Request, http::Error> {
+        let request = Request::get(self.path(stage, random))
+            .header(HOST, "localhost:8080")
+            .header(USER_AGENT, "wrk/4.1.0")
+            .header(ACCEPT, "*/*");
+        match self {
+            Self::NotModified => request.header(IF_NONE_MATCH, stage.etag.clone()),
+            _ => request,
+        }
+        .body(Body::empty())
+    }
+
+    fn status(self) -> StatusCode {
+        match self {
+            Self::Bare | Self::Hit | Self::HitAnywhere | Self::Page => StatusCode::OK,
+            Self::NotModified => StatusCode::NOT_MODIFIED,
+            Self::Negative => StatusCode::NOT_FOUND,
+        }
+    }
+}
+
+impl fmt::Display for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Bare => "bare_axum_router",
+            Self::Hit => "hit",
+            Self::HitAnywhere => "hit_anywhere",
+            Self::NotModified => "not_modified_304",
+            Self::Page => "page_of_20",
+            Self::Negative => "negative_404",
+        })
+    }
+}
+
+// === impl Stage ===
+
+impl Stage {
+    fn set(products: usize) -> anyhow::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let inventory = Inventory::new(Catalogue::generated(products, 1));
+        let variables = [
+            ("UPSTREAM_API", "http://inventory.test"),
+            ("API_KEY", "none"),
+            ("CACHE_NEGATIVE_TTL_SECONDS", "86400"),
+        ];
+        let app = runtime.block_on(async {
+            let transport = in_process(inventory.router());
+            let mut app = service::build(&variables, transport, None).await?;
+            app.start()?;
+            service::warmed(&app).await?;
+            anyhow::Ok(app)
+        })?;
+        let mut stage = Self {
+            runtime,
+            app,
+            bare: Router::new(),
+            etag: HeaderValue::from_static("\"\""),
+            products,
+        };
+        stage.complete()?;
+        Ok(stage)
+    }
+
+    /// Asks once for everything that is measured: it must be what it claims to be.
+    fn complete(&mut self) -> anyhow::Result<()> {
+        let request = Request::get(PRODUCT).body(Body::empty())?;
+        let answer = self.runtime.block_on(self.app.public().call(request))?;
+        let etag = answer.headers().get(ETAG);
+        self.etag = etag.context("a product without a tag")?.clone();
+        let body = self.runtime.block_on(answer.into_body().collect())?;
+        let body: Bytes = body.to_bytes();
+        self.bare = Router::new().route("/products/{id}", get(async move || body.clone()));
+        for asked in Asked::ALL {
+            let request = asked.request(self, &mut fastrand::Rng::with_seed(1))?;
+            let (status, _) = self.answer(&self.router(asked), request);
+            ensure!(
+                status == asked.status(),
+                "{asked} is answered with {status}"
+            );
+        }
+        Ok(())
+    }
+
+    fn router(&self, asked: Asked) -> Router {
+        match asked {
+            Asked::Bare => self.bare.clone(),
+            _ => self.app.public(),
+        }
+    }
+
+    /// Answers like a connection does: a clone of the router, the call, the body to its end.
+    fn answer(&self, router: &Router, request: Request) -> (StatusCode, usize) {
+        let mut router = router.clone();
+        self.runtime.block_on(async {
+            let Ok(answer) = router.call(request).await;
+            let (head, mut body) = answer.into_parts();
+            let mut length = 0;
+            while let Some(Ok(frame)) = body.frame().await {
+                length += frame.data_ref().map_or(0, Bytes::len);
+            }
+            (head.status, length)
+        })
+    }
+}
+
+/// One request: dispatch, answer, body, and the release of all of it. Making the request is not measured.
+#[divan::bench(args = Asked::ALL, min_time = 1, skip_ext_time = true, counters = [ItemsCount::new(1_u32)])]
+fn request(bencher: Bencher<'_, '_>, asked: Asked) {
+    let stage = STAGE.get().expect("main sets it before divan runs");
+    let router = stage.router(asked);
+    let random = RefCell::new(fastrand::Rng::with_seed(7));
+    bencher
+        .with_inputs(|| {
+            let request = asked.request(stage, &mut random.borrow_mut());
+            request.expect("main has made the same request before")
+        })
+        .bench_local_values(|request| stage.answer(&router, request));
+}
+
+/// What `block_on` costs around a future that is ready: part of every figure above.
+#[divan::bench(min_time = 1)]
+fn runtime_alone() {
+    let stage = STAGE.get().expect("main sets it before divan runs");
+    stage.runtime.block_on(async {});
+}
+
+fn main() -> anyhow::Result<()> {
+    let measures = std::env::args().any(|argument| argument == "--bench");
+    let products = if measures { PRODUCTS } else { PRODUCTS_IN_TEST };
+    let is_first = STAGE.set(Stage::set(products)?).is_ok();
+    ensure!(is_first, "the stage is set once");
+    println!("{}\n{products} products in the cache", machine::describe());
+
+    println!("\nWithout a log subscriber:");
+    let divan = Divan::from_args();
+    divan.main();
+
+    println!("\nWith a JSON access line for each request, written to nowhere:");
+    let config = telemetry::Config {
+        format: telemetry::Format::Json,
+        filter: "info".to_owned(),
+        environment: "benchmark".to_owned(),
+    };
+    let _guard = telemetry::init_to(&config, std::io::sink())?;
+    divan.main();
+    Ok(())
+}
