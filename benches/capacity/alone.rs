@@ -1,6 +1,6 @@
 //! What runs in a process of its own and reports one line of JSON.
 
-use crate::service;
+use crate::{Setting, service};
 use anyhow::{Context, ensure};
 use axum::Router;
 use axum::body::Body;
@@ -124,12 +124,13 @@ struct Price {
 /// Runs `role` in a process of its own.
 pub fn ask<T: DeserializeOwned>(
     role: Role,
-    upstream: &str,
+    setting: &Setting,
     dir: Option<&Path>,
 ) -> anyhow::Result<T> {
     let name = role.to_possible_value().context("a role without a name")?;
     let mut command = Command::new(std::env::current_exe()?);
-    command.args(["--role", name.get_name(), "--upstream", upstream]);
+    command.args(["--role", name.get_name(), "--upstream", &setting.upstream]);
+    command.args(["--products", &setting.products.to_string()]);
     if let Some(dir) = dir {
         command.arg("--dir").arg(dir);
     }
@@ -139,21 +140,22 @@ pub fn ask<T: DeserializeOwned>(
 }
 
 /// Does what `role` says, in this process.
-pub fn play(role: Role, upstream: &str, dir: Option<PathBuf>) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Runtime::new()?;
+pub fn play(role: Role, upstream: &str, dir: Option<PathBuf>, last: &str) -> anyhow::Result<()> {
     let playing = async {
-        Ok(match role {
+        let report = match role {
             Role::Bare => serde_json::to_string(&bare(upstream).await?),
             Role::Warm => serde_json::to_string(&warm(upstream, dir).await?),
-            Role::Restore => serde_json::to_string(&restore(upstream, dir).await?),
-        }?)
+            Role::Restore => serde_json::to_string(&restore(upstream, dir, last).await?),
+        };
+        anyhow::Ok(report?)
     };
-    let report: anyhow::Result<String> =
-        runtime.block_on(async { tokio::time::timeout(PATIENCE, playing).await })?;
-    println!("{}", report?);
+    let runtime = tokio::runtime::Runtime::new()?;
+    let report = runtime.block_on(async { tokio::time::timeout(PATIENCE, playing).await });
+    println!("{}", report.context("it hangs")??);
     Ok(())
 }
 
+/// The way to the inventory, or to anybody on this machine.
 pub fn network(upstream: &str) -> anyhow::Result<Transport> {
     transport::network(&upstream.parse()?, Duration::from_secs(2))
         .map_err(anyhow::Error::from_boxed)
@@ -233,13 +235,13 @@ async fn weigh(catalog: &Catalog) -> anyhow::Result<(u64, u64)> {
     }
 }
 
-async fn restore(upstream: &str, dir: Option<PathBuf>) -> anyhow::Result<Restore> {
+async fn restore(upstream: &str, dir: Option<PathBuf>, last: &str) -> anyhow::Result<Restore> {
     let before = status("VmRSS:")?;
     let watch = Stopwatch::start();
     let mut app = build(upstream, dir, "false").await?;
     app.start()?;
     let mut public = app.public();
-    while !answers(&mut public).await? {
+    while !answers(&mut public, last).await? {
         tokio::task::yield_now().await;
     }
     let first_hit = watch.elapsed().as_secs_f64();
@@ -256,8 +258,8 @@ async fn restore(upstream: &str, dir: Option<PathBuf>) -> anyhow::Result<Restore
     })
 }
 
-async fn answers(public: &mut Router) -> anyhow::Result<bool> {
-    let request = Request::get(crate::restart::PRODUCT).body(Body::empty())?;
+async fn answers(public: &mut Router, path: &str) -> anyhow::Result<bool> {
+    let request = Request::get(path).body(Body::empty())?;
     Ok(public.call(request).await?.status().is_success())
 }
 
@@ -266,6 +268,8 @@ async fn build(upstream: &str, dir: Option<PathBuf>, warmup: &str) -> anyhow::Re
         ("UPSTREAM_API", upstream),
         ("API_KEY", "none"),
         ("WARMUP_ON_START", warmup),
+        // A read that came too early for the store is soon told so, and asks again.
+        ("UPSTREAM_MAX_ATTEMPTS", "1"),
         ("CACHE_FAIL_THROTTLE_MS", "0"),
     ];
     service::build(&variables, network(upstream)?, dir).await

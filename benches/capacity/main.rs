@@ -34,7 +34,7 @@ struct Arguments {
     #[arg(long, default_value_t = 100_000)]
     products: usize,
     /// How often everything is measured.
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// Runs nothing unless `capacity` contains one of these.
     filters: Vec<String>,
@@ -65,7 +65,8 @@ struct Setting {
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     if let Some(role) = arguments.role {
-        return alone::play(role, &arguments.upstream, arguments.dir);
+        let last = last_product(arguments.products);
+        return alone::play(role, &arguments.upstream, arguments.dir, &last);
     }
     let is_meant = |filter: &String| "capacity".contains(filter.as_str());
     if !arguments.filters.is_empty() && !arguments.filters.iter().any(is_meant) {
@@ -87,6 +88,11 @@ fn main() -> anyhow::Result<()> {
     tasks.close();
     setting.runtime.block_on(tasks.wait());
     Ok(())
+}
+
+/// The path of the last product that a generated catalogue of so many has: a scan meets it last.
+fn last_product(products: usize) -> String {
+    format!("/products/P-{products:06}")
 }
 
 /// Starts the inventory on a loopback port.

@@ -2,7 +2,7 @@
 
 use crate::alone::{PATIENCE, Restore, Role, ask, network};
 use crate::figures::{head, number, per, row};
-use crate::{Setting, store};
+use crate::{Setting, last_product, store};
 use anyhow::{Context, ensure};
 use bytes::Bytes;
 use http::Request;
@@ -11,9 +11,6 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use tower::ServiceExt;
-
-/// The product that is asked for until it comes.
-pub const PRODUCT: &str = "/products/P-000042";
 
 /// How often the binary is asked.
 const POLL_EVERY: Duration = Duration::from_millis(1);
@@ -56,7 +53,7 @@ fn print(title: &str, rounds: &[Round]) {
     let unit = "ms";
     row("raw read of the store's files", unit, of(&|r| r.raw * 1e3));
     row(
-        "build to first hit",
+        "build to first hit, of the last product",
         unit,
         of(&|r| r.started.first_hit * 1e3),
     );
@@ -73,13 +70,13 @@ fn print(title: &str, rounds: &[Round]) {
     let per_second = |r: &Round| number(r.started.products) / r.started.loaded;
     row("restored", "products/s", of(&per_second));
     row(
-        "exec of the binary to first 200",
+        "exec of the binary to first 200, of the same",
         unit,
         of(&|r| r.executed * 1e3),
     );
     let resident = |r: &Round| per(r.started.memory.added(), r.started.products);
     row(
-        "resident after it, a product, payload included",
+        "resident a product, payload included",
         "bytes",
         of(&resident),
     );
@@ -101,7 +98,7 @@ impl Round {
         let raw = watch.elapsed().as_secs_f64();
 
         prepare()?;
-        let started: Restore = ask(Role::Restore, &setting.upstream, Some(dir))?;
+        let started: Restore = ask(Role::Restore, setting, Some(dir))?;
         let (products, restored) = (setting.products as u64, started.products);
         ensure!(
             restored == products,
@@ -109,7 +106,7 @@ impl Round {
         );
 
         prepare()?;
-        let executed = setting.runtime.block_on(execute(&setting.upstream, dir))?;
+        let executed = setting.runtime.block_on(execute(setting, dir))?;
         Ok(Some(Self {
             raw,
             started,
@@ -119,9 +116,10 @@ impl Round {
 }
 
 /// Runs the binary until it has answered with a product.
-async fn execute(upstream: &str, dir: &Path) -> anyhow::Result<Duration> {
+async fn execute(setting: &Setting, dir: &Path) -> anyhow::Result<Duration> {
     let (public, internal) = (free_port()?, free_port()?);
     let url = format!("http://{public}");
+    let product = format!("{url}{}", last_product(setting.products));
     let client = network(&url)?;
     let watch = Stopwatch::start();
     let serving = Serving(
@@ -129,9 +127,10 @@ async fn execute(upstream: &str, dir: &Path) -> anyhow::Result<Duration> {
             .arg("serve")
             .env_clear()
             .envs([
-                ("UPSTREAM_API", upstream),
+                ("UPSTREAM_API", setting.upstream.as_str()),
                 ("API_KEY", "none"),
                 ("WARMUP_ON_START", "false"),
+                ("UPSTREAM_MAX_ATTEMPTS", "1"),
                 ("CACHE_FAIL_THROTTLE_MS", "0"),
                 ("DRAIN_DELAY_SECONDS", "0"),
                 ("HTTP_ADDR", &public),
@@ -142,7 +141,7 @@ async fn execute(upstream: &str, dir: &Path) -> anyhow::Result<Duration> {
             .spawn()?,
     );
     loop {
-        let request = Request::get(format!("{url}{PRODUCT}")).body(Bytes::new())?;
+        let request = Request::get(&product).body(Bytes::new())?;
         let answer = client.clone().oneshot(request).await;
         if answer.is_ok_and(|answer| answer.status().is_success()) {
             break;

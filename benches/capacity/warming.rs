@@ -104,11 +104,10 @@ fn per_second(products: u64, seconds: f64) -> f64 {
 
 impl Round {
     fn measured(setting: &Setting, dir: &Path) -> anyhow::Result<Self> {
-        let upstream = &setting.upstream;
         let round = Self {
-            bare: ask(Role::Bare, upstream, None)?,
-            memory_only: ask(Role::Warm, upstream, None)?,
-            stored: ask(Role::Warm, upstream, Some(dir))?,
+            bare: ask(Role::Bare, setting, None)?,
+            memory_only: ask(Role::Warm, setting, None)?,
+            stored: ask(Role::Warm, setting, Some(dir))?,
             disk: store::bytes(dir)?,
         };
         let products = setting.products as u64;
