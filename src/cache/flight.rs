@@ -148,10 +148,15 @@ impl<S: Source> Inner<S> {
         if let Some(entry) = self.fresh(key) {
             return Some(entry);
         }
-        if self.restore_one(ticket, key).await {
-            return self.fresh(key);
+        if self.tiers.peek(key).is_some() {
+            return None;
         }
-        None
+        self.restore_one(ticket, key).await;
+        // What is stale would have been answered at once, had it been here when it was asked for.
+        self.tiers.peek(key).filter(|entry| {
+            let verdict = entry.judge(&self.tiers.rule, self.clock.now());
+            matches!(verdict, Verdict::Fresh { .. } | Verdict::Stale)
+        })
     }
 
     /// What is held of a key, if that is at least as recent as what a load has just brought.

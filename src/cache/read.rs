@@ -9,6 +9,10 @@ use super::{Inner, Outcome, ReadError, Served, Source, StoreStatus};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// How long a read that finds nothing waits for a store that is still being opened, before it asks the
+/// source.
+const OPEN_PATIENCE: Duration = Duration::from_millis(500);
+
 impl<S: Source> Inner<S> {
     /// Reads a key whose entry is held but no longer fresh.
     pub(super) async fn read_past_window(
@@ -66,36 +70,41 @@ impl<S: Source> Inner<S> {
                 Verdict::Stale | Verdict::Overdue | Verdict::Expired => Ok(Served::stale(entry)),
             },
             Err(Failure::Gone(how)) => Err(ReadError::Gone(how, outcome)),
-            Err(Failure::Failed(error)) => Err(ReadError::Failed(error)),
-            Err(Failure::Crashed) => Err(ReadError::Crashed),
+            Err(Failure::Failed(error)) => {
+                self.restored_meanwhile(key).ok_or(ReadError::Failed(error))
+            }
+            Err(Failure::Crashed) => self.restored_meanwhile(key).ok_or(ReadError::Crashed),
         }
     }
 
-    /// Looks for a key on disk, while the store is still being read. True if it was there.
-    pub(super) async fn restore_one(
-        &self,
-        ticket: &Ticket<S::Key, Landing<S>>,
-        key: &S::Key,
-    ) -> bool {
-        if self.store.status() != StoreStatus::Restoring
-            || self.tiers.journal.pending(key).is_some()
-        {
-            return false;
+    /// A value that came from the store while a load went on that failed.
+    fn restored_meanwhile(&self, key: &S::Key) -> Option<Served<S::Value>> {
+        let entry = self.tiers.peek(key)?;
+        match entry.judge(&self.tiers.rule, self.clock.now()) {
+            Verdict::Expired => None,
+            Verdict::Fresh { .. } | Verdict::Stale | Verdict::Overdue => Some(Served::stale(entry)),
         }
-        let Some((disk, clean)) = self.store.disk() else {
-            return false;
-        };
-        let bytes = self.tiers.source.encode_key(key);
-        let found = tokio::task::spawn_blocking(move || disk.get(&bytes)).await;
-        let Ok(Ok(Some((row, value)))) = found else {
-            return false;
+    }
+
+    /// Looks for a key on disk, while the store is still being opened or read.
+    pub(super) async fn restore_one(&self, ticket: &Ticket<S::Key, Landing<S>>, key: &S::Key) {
+        if self.store.status().is_settled() || self.tiers.journal.pending(key).is_some() {
+            return;
+        }
+        let (store, bytes) = (Arc::clone(&self.store), self.tiers.source.encode_key(key));
+        let looked_up = tokio::task::spawn_blocking(move || {
+            store.wait_opened(OPEN_PATIENCE);
+            let (disk, clean) = store.disk()?;
+            Some((disk.get(&bytes).ok()??, clean))
+        });
+        let Ok(Some(((row, value), clean))) = looked_up.await else {
+            return;
         };
         let now = self.clock.now();
         let (as_of, entry) = self.tiers.revive(key, row, Some(&value), now, clean);
-        let restored = self.fence.settle(ticket, key, || {
+        let _ = self.fence.settle(ticket, key, || {
             self.tiers.restore(key, as_of, entry);
         });
-        restored.is_ok()
     }
 }
 

@@ -68,6 +68,16 @@ impl Shared {
         self.changed.notify_all();
     }
 
+    /// Waits up to `patience` for the store to be opened, or given up.
+    pub fn wait_opened(&self, patience: Duration) {
+        drop(
+            self.changed
+                .wait_timeout_while(lock(&self.status), patience, |status| {
+                    *status == StoreStatus::Opening
+                }),
+        );
+    }
+
     /// Waits until the store has been read, or will not be; false if that takes longer than `patience`.
     pub fn wait_settled(&self, patience: Duration) -> bool {
         self.changed
