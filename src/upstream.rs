@@ -104,9 +104,10 @@ pub enum Fetched {
 /// What is known about the inventory without asking it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reachability {
-    /// Whether the last call got a usable answer; `None` before any call.
+    /// Whether it answers; `None` before any call. A single call that fails, and answers that can
+    /// not be used, leave it as it was; two calls that fail in a row or a failed probe do not.
     pub up: Option<bool>,
-    /// When that was.
+    /// When that was last told.
     pub at: Option<Moment>,
     /// How long it took.
     pub took: Option<Duration>,

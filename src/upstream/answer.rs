@@ -8,9 +8,10 @@ use super::transport::TransportError;
 use super::{UpstreamError, Validators};
 use crate::clock::Moment;
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, ETAG, HeaderName, LAST_MODIFIED};
+use http::header::{CONTENT_TYPE, DATE, ETAG, HeaderName, LAST_MODIFIED};
 use http::{HeaderMap, Response, StatusCode};
 use serde_json::value::RawValue;
+use std::time::Duration;
 use tower::BoxError;
 
 /// A validator longer than this is not kept.
@@ -48,9 +49,9 @@ impl Answer {
         if !status.is_success() && status != StatusCode::NOT_MODIFIED {
             return Err(refusal(operation, &response, now));
         }
-        let attempt = response.extensions().get::<Attempt>().copied();
+        let attempt = response.extensions().get::<Attempt>().cloned();
         Ok(Self {
-            sent_at: attempt.map_or(now, |attempt| attempt.began()),
+            sent_at: attempt.as_ref().map_or(now, Attempt::began),
             operation,
             response,
             attempt,
@@ -62,11 +63,16 @@ impl Answer {
         self.response.status()
     }
 
-    /// The inventory's validators, verbatim.
+    /// The inventory's validators, verbatim. A date without a tag beside it only if it is a strong
+    /// one: two changes within its second would have the same.
     pub(super) fn validators(&self) -> Validators {
+        let headers = self.response.headers();
+        let etag = validator(headers, &ETAG);
+        let last_modified = validator(headers, &LAST_MODIFIED)
+            .filter(|modified| etag.is_some() || is_strong(modified, headers));
         Validators {
-            etag: validator(self.response.headers(), &ETAG),
-            last_modified: validator(self.response.headers(), &LAST_MODIFIED),
+            etag,
+            last_modified,
         }
     }
 
@@ -90,7 +96,9 @@ impl Answer {
     /// Reports whether the answer could be used.
     pub(super) fn accept<T>(&self, result: Result<T, String>) -> Result<T, UpstreamError> {
         // Anything but a 2xx was judged by its status already.
-        if let Some(attempt) = self.attempt.filter(|_| self.status().is_success()) {
+        if let Some(attempt) = &self.attempt
+            && self.status().is_success()
+        {
             self.observer.read(attempt, result.is_ok());
         }
         result.map_err(|what| match self.operation.is_write() {
@@ -126,6 +134,18 @@ fn validator(headers: &HeaderMap, name: &HeaderName) -> Option<Box<str>> {
     (1..=MAX_VALIDATOR_LEN)
         .contains(&value.len())
         .then(|| value.into())
+}
+
+/// Whether a `Last-Modified` lies so far before the answer's `Date` that nothing can have changed
+/// since without changing it ([RFC 9110 section 8.8.2.2](https://www.rfc-editor.org/rfc/rfc9110#section-8.8.2.2)).
+fn is_strong(modified: &str, headers: &HeaderMap) -> bool {
+    let date = headers.get(DATE).and_then(|date| date.to_str().ok());
+    let age = date.and_then(|date| {
+        let date = httpdate::parse_http_date(date).ok()?;
+        let modified = httpdate::parse_http_date(modified).ok()?;
+        date.duration_since(modified).ok()
+    });
+    age.is_some_and(|age| age >= Duration::from_secs(2))
 }
 
 /// What it means that there is no answer.

@@ -73,6 +73,11 @@ impl Call {
         self.sent.store(true, Ordering::Relaxed);
     }
 
+    /// Whether both are the same call, at whichever attempt.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.sent, &other.sent)
+    }
+
     pub(super) fn is_sent(&self) -> bool {
         self.sent.load(Ordering::Relaxed)
     }

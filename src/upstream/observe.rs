@@ -16,7 +16,25 @@ use tower::{BoxError, Layer, Service};
 #[derive(Clone, Debug)]
 pub(super) struct Observer {
     clock: Clock,
-    known: Arc<Mutex<Reachability>>,
+    known: Arc<Mutex<Known>>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    told: Reachability,
+    /// The first of the calls that failed since one last got an answer.
+    failing: Option<Call>,
+}
+
+/// What one attempt says about the inventory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    /// It works.
+    Up,
+    /// It does not, as far as this call goes.
+    Failed,
+    /// Something answered, which may or may not be a working inventory.
+    Unclear,
 }
 
 /// See [`Observer`].
@@ -28,9 +46,9 @@ pub(super) struct Observed<S> {
 
 /// Response extension: an attempt whose answer still has to be read. Only then is it known
 /// whether it is usable, so whoever reads it reports that.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Attempt {
-    operation: Operation,
+    call: Call,
     began: Moment,
     took: Duration,
 }
@@ -38,7 +56,7 @@ pub(super) struct Attempt {
 /// An attempt under way. One that is dropped before its end ran out of time.
 struct Underway {
     observer: Observer,
-    operation: Operation,
+    call: Call,
     began: Moment,
     watch: Stopwatch,
     ended: bool,
@@ -55,18 +73,20 @@ impl Observer {
     }
 
     pub(super) fn reachability(&self) -> Reachability {
-        self.lock().clone()
+        self.lock().told.clone()
     }
 
-    /// Reports whether the answer of `attempt` could be used.
-    pub(super) fn read(&self, attempt: Attempt, usable: bool) {
-        let outcome = if usable {
-            AttemptOutcome::Ok
-        } else {
-            AttemptOutcome::Invalid
+    /// Reports whether the answer of `attempt` could be used. One that could not may be about one
+    /// product alone: only health that can not be read speaks for the whole inventory.
+    pub(super) fn read(&self, attempt: &Attempt, usable: bool) {
+        let operation = attempt.call.operation;
+        let (outcome, verdict) = match usable {
+            true => (AttemptOutcome::Ok, Verdict::Up),
+            false if operation == Operation::Health => (AttemptOutcome::Invalid, Verdict::Failed),
+            false => (AttemptOutcome::Invalid, Verdict::Unclear),
         };
-        self.record(attempt.operation, outcome, attempt.took, usable);
-        self.denied(attempt.operation, None);
+        self.record(&attempt.call, outcome, attempt.took, verdict);
+        self.denied(operation, None);
     }
 
     /// Counts a call that was never sent.
@@ -77,7 +97,7 @@ impl Observer {
 
     /// Remembers the version that the inventory reports, and says so when it does not fit.
     pub(super) fn version(&self, reported: Option<(String, bool)>) {
-        let before = std::mem::replace(&mut self.lock().version, reported.clone());
+        let before = std::mem::replace(&mut self.lock().told.version, reported.clone());
         if reported == before {
             return;
         }
@@ -93,13 +113,28 @@ impl Observer {
         }
     }
 
-    fn record(&self, operation: Operation, outcome: AttemptOutcome, took: Duration, up: bool) {
-        metrics::upstream_request(operation.as_str(), outcome.as_str(), took);
+    /// Counts an attempt and remembers what it says. What proves nothing leaves no trace, so that
+    /// the next probe comes no later for it: an unusable answer, and a failure of a single call
+    /// while all others work.
+    fn record(&self, call: &Call, outcome: AttemptOutcome, took: Duration, verdict: Verdict) {
+        metrics::upstream_request(call.operation.as_str(), outcome.as_str(), took);
         let now = self.clock.now();
         let mut known = self.lock();
-        known.up = Some(up);
-        known.at = Some(now);
-        known.took = Some(took);
+        let failing = known.failing.take();
+        match verdict {
+            Verdict::Up => {}
+            Verdict::Unclear => return,
+            Verdict::Failed => {
+                let is_alone = failing.as_ref().is_none_or(|first| first.is(call));
+                known.failing = failing.or_else(|| Some(call.clone()));
+                if is_alone && known.told.up == Some(true) && call.operation != Operation::Health {
+                    return;
+                }
+            }
+        }
+        known.told.up = Some(verdict == Verdict::Up);
+        known.told.at = Some(now);
+        known.told.took = Some(took);
     }
 
     /// Remembers whether an answer refused our credential. Health is asked without looking at
@@ -108,7 +143,7 @@ impl Observer {
         if refusal.is_none() && operation == Operation::Health {
             return;
         }
-        let before = std::mem::replace(&mut self.lock().denied, refusal.is_some());
+        let before = std::mem::replace(&mut self.lock().told.denied, refusal.is_some());
         match refusal {
             Some(status) if !before => tracing::error!(
                 status = status.as_u16(),
@@ -120,7 +155,7 @@ impl Observer {
     }
 
     /// What is known is replaced member by member; a panic in between leaves it merely older.
-    fn lock(&self) -> MutexGuard<'_, Reachability> {
+    fn lock(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -163,7 +198,7 @@ where
             let underway = Underway {
                 began: observer.clock.now(),
                 watch: Stopwatch::start(),
-                operation: call.operation,
+                call,
                 observer,
                 ended: false,
             };
@@ -194,13 +229,17 @@ impl Underway {
             Ok(response) => response,
             Err(error) => {
                 let outcome = AttemptOutcome::of_error(&error);
-                self.observer.record(self.operation, outcome, took, false);
+                let verdict = match outcome {
+                    AttemptOutcome::Invalid => Verdict::Unclear,
+                    _ => Verdict::Failed,
+                };
+                self.observer.record(&self.call, outcome, took, verdict);
                 return Err(error);
             }
         };
         let status = response.status();
         let attempt = Attempt {
-            operation: self.operation,
+            call: self.call.clone(),
             began: self.began,
             took,
         };
@@ -208,8 +247,8 @@ impl Underway {
         if !status.is_success() {
             let outcome = AttemptOutcome::of_status(status);
             self.observer
-                .record(self.operation, outcome, took, is_up(status));
-            self.observer.denied(self.operation, refusal(status));
+                .record(&self.call, outcome, took, verdict(status));
+            self.observer.denied(self.call.operation, refusal(status));
         }
         Ok(response)
     }
@@ -220,18 +259,19 @@ impl Drop for Underway {
         if !self.ended {
             let took = self.watch.elapsed();
             self.observer
-                .record(self.operation, AttemptOutcome::Timeout, took, false);
+                .record(&self.call, AttemptOutcome::Timeout, took, Verdict::Failed);
         }
     }
 }
 
-/// Whether an answer other than 2xx shows an inventory that works.
-fn is_up(status: StatusCode) -> bool {
-    let refused = matches!(
-        status,
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS
-    );
-    status == StatusCode::NOT_MODIFIED || (status.is_client_error() && !refused)
+/// What an answer other than 2xx says. One that refuses our credential works, but not for us.
+fn verdict(status: StatusCode) -> Verdict {
+    match status {
+        StatusCode::NOT_MODIFIED => Verdict::Up,
+        _ if refusal(status).is_some() || status.is_server_error() => Verdict::Failed,
+        _ if status.is_client_error() => Verdict::Up,
+        _ => Verdict::Unclear,
+    }
 }
 
 fn refusal(status: StatusCode) -> Option<StatusCode> {

@@ -25,7 +25,7 @@ async fn an_answer_that_is_not_what_was_promised_is_invalid_and_not_repeated() {
         };
         assert!(what.contains(expected), "{what}");
         assert_eq!(seen.lock().unwrap().len(), 1);
-        assert_eq!(inventory.reachability().up, Some(false));
+        assert_eq!(inventory.reachability().up, None, "it proves nothing");
         // A write was accepted; what came of it is not known.
         let written = inventory
             .replace(&id(), &draft(), None, Conversation::new())
@@ -201,4 +201,82 @@ async fn a_refused_write_changed_nothing() {
             .await
             .is_ok()
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_broken_product_says_nothing_about_the_inventory() {
+    for broken in [reply(200, "<html>"), reply(200, "7"), reply(500, "")] {
+        let broken = broken.unwrap();
+        let (inventory, _) = scripted(config(), move |nth| {
+            let broken = broken.clone();
+            async move {
+                if nth == 0 {
+                    reply(200, TEA)
+                } else {
+                    Ok(broken)
+                }
+            }
+        });
+        get(&inventory).await.unwrap();
+        let at = inventory.reachability().at;
+        sleep(Duration::from_secs(1)).await;
+        assert!(get(&inventory).await.is_err(), "with all its attempts");
+        let known = inventory.reachability();
+        assert_eq!(
+            (known.up, known.at),
+            (Some(true), at),
+            "a probe is as near as before"
+        );
+        // Something that answers everything with a page of its own is no inventory.
+        assert!(inventory.probe(Conversation::new()).await.is_err());
+        assert_eq!(inventory.reachability().up, Some(false));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_calls_that_fail_in_a_row_take_the_inventory_for_down() {
+    let (inventory, _) = scripted(config(), |nth| async move {
+        match nth {
+            0 | 2 => reply(200, TEA),
+            _ => reply(503, ""),
+        }
+    });
+    let mut known = Vec::new();
+    for _ in 0..3 {
+        // The second call fails once and then works, so it is no failure.
+        let _ = get(&inventory).await;
+        known.push(inventory.reachability().up);
+    }
+    let _ = get(&inventory).await;
+    known.push(inventory.reachability().up);
+    assert_eq!(known, [Some(true), Some(true), Some(true), Some(false)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_date_alone_is_a_validator_only_if_it_lies_two_seconds_back() {
+    let modified = "Sun, 06 Nov 1994 08:49:37 GMT";
+    for (date, etag, expected) in [
+        (Some("Sun, 06 Nov 1994 08:49:39 GMT"), None, true),
+        (Some("Sun, 06 Nov 1994 08:49:38 GMT"), None, false),
+        (Some("Sun, 06 Nov 1994 08:49:30 GMT"), None, false),
+        (Some("Sun, 06 Nov 1994 08:49:37 GMT"), Some("\"x\""), true),
+        (Some("today"), None, false),
+        (None, None, false),
+        (None, Some("\"x\""), true),
+    ] {
+        let (inventory, _) = scripted(config(), move |_| async move {
+            let mut answer = with_header(reply(200, TEA), "last-modified", modified);
+            for (name, value) in [("date", date), ("etag", etag)] {
+                if let Some(value) = value {
+                    answer = with_header(answer, name, value);
+                }
+            }
+            answer
+        });
+        let Ok(Fetched::Product(confirmed)) = get(&inventory).await else {
+            panic!("no product");
+        };
+        let kept = confirmed.validators.last_modified.is_some();
+        assert_eq!(kept, expected, "{date:?} {etag:?}");
+    }
 }
