@@ -3,6 +3,7 @@
 //! A request that is answered without waiting (a hit) is neither counted nor timed: the counter
 //! and the timer are for those that are still waiting after their first poll.
 
+use super::extract::BodyUnderWay;
 use super::fault::Fault;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
@@ -33,7 +34,7 @@ pub struct Admission<S> {
 }
 
 pin_project! {
-    /// An admitted request; without `inner` one that was refused.
+    /// A request under way; without `inner` one that was refused.
     pub struct Admitted<F> {
         #[pin]
         inner: Option<F>,
@@ -41,7 +42,9 @@ pin_project! {
         deadline: Option<Sleep>,
         place: Option<Place>,
         layer: AdmissionLayer,
-        changes_state: bool,
+        exempt: bool,
+        // For a request that changes state: whether its body is still arriving.
+        write: Option<BodyUnderWay>,
     }
 }
 
@@ -59,6 +62,10 @@ impl AdmissionLayer {
             deadline,
             waiting: Arc::default(),
         }
+    }
+
+    fn has_room(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) < self.most
     }
 }
 
@@ -87,16 +94,22 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request) -> Self::Future {
+    fn call(&mut self, mut request: Request) -> Self::Future {
         // Health answers from memory, and must answer under load: its probes decide whether we live.
         let exempt = request.uri().path().starts_with("/health");
-        let admitted = exempt || self.layer.waiting.load(Ordering::Relaxed) < self.layer.most;
+        let write = (!request.method().is_safe()).then(BodyUnderWay::default);
+        if let Some(body) = &write {
+            request.extensions_mut().insert(body.clone());
+        }
+        // A read is refused once it is known to wait, a write before it could have any effect.
+        let admitted = exempt || write.is_none() || self.layer.has_room();
         Admitted {
-            changes_state: !request.method().is_safe(),
             inner: admitted.then(|| self.inner.call(request)),
             deadline: None,
             place: None,
             layer: self.layer.clone(),
+            exempt,
+            write,
         }
     }
 }
@@ -118,6 +131,10 @@ where
             return Poll::Ready(answer);
         }
         if this.place.is_none() {
+            if this.write.is_none() && !*this.exempt && !this.layer.has_room() {
+                this.inner.set(None);
+                return Poll::Ready(Ok(Fault::overloaded().into_response()));
+            }
             *this.place = Some(Place::take(&this.layer.waiting));
             this.deadline.set(Some(sleep(this.layer.deadline)));
         }
@@ -125,11 +142,11 @@ where
             return Poll::Pending;
         };
         ready!(deadline.poll(cx));
-        // What a write came to is not known when it is cut off.
-        let fault = if *this.changes_state {
-            Fault::outcome_unknown("the request's deadline passed")
-        } else {
-            Fault::timed_out()
+        let fault = match this.write {
+            None => Fault::timed_out(),
+            Some(body) if body.is_arriving() => Fault::body_timed_out(),
+            // What a write came to is not known when it is cut off.
+            Some(_) => Fault::outcome_unknown("the request's deadline passed"),
         };
         Poll::Ready(Ok(fault.into_response()))
     }
@@ -153,7 +170,9 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::extract::JsonBody;
     use axum::body::Body;
+    use axum::extract::FromRequest;
     use http::{Method, StatusCode};
     use tower::{ServiceExt, service_fn};
 
@@ -188,12 +207,38 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_write_whose_body_does_not_arrive_is_408_as_nothing_was_sent() {
+        for (patience, expected) in [(5, 5), (60, 10)] {
+            let inner = service_fn(|request: Request| async move {
+                let read = JsonBody::from_request(request, &()).await;
+                Ok(read.map_or_else(IntoResponse::into_response, |_| ().into_response()))
+            });
+            let service = AdmissionLayer::new(9, Duration::from_secs(patience)).layer(inner);
+            let never = futures_util::stream::pending::<Result<&str, Infallible>>();
+            let mut request = request(Method::PUT, "/");
+            *request.body_mut() = Body::from_stream(never);
+            let json = http::HeaderValue::from_static("application/json");
+            request.headers_mut().insert("content-type", json);
+            let started = crate::telemetry::Stopwatch::start();
+            let answer = service.oneshot(request).await.unwrap();
+            assert_eq!(answer.status(), 408);
+            assert_eq!(started.elapsed(), Duration::from_secs(expected));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn only_requests_that_wait_take_a_place_and_they_give_it_back() {
         let service = guarded(1);
         let mut waiting = Box::pin(service.clone().oneshot(request(Method::GET, "/slow")));
         assert!(futures_util::poll!(waiting.as_mut()).is_pending());
-        let answer = service.clone().oneshot(request(Method::GET, "/now")).await;
-        assert_eq!(answer.unwrap().status(), 503, "the one place is taken");
+        for (method, path, status) in [
+            (Method::GET, "/now", 204),
+            (Method::GET, "/slow", 503),
+            (Method::PUT, "/now", 503),
+        ] {
+            let answer = service.clone().oneshot(request(method, path)).await;
+            assert_eq!(answer.unwrap().status(), status, "the one place is taken");
+        }
 
         drop(waiting);
         for _ in 0..3 {
@@ -205,7 +250,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn health_is_answered_under_any_load() {
         let service = guarded(0);
-        let answer = service.clone().oneshot(request(Method::GET, "/now")).await;
+        let answer = service.clone().oneshot(request(Method::GET, "/slow")).await;
         assert_eq!(answer.unwrap().status(), 503);
         let mut health = Box::pin(service.oneshot(request(Method::GET, "/health/live")));
         assert!(

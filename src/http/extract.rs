@@ -12,9 +12,15 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// The largest body that is read, in bytes. Only writes have one, so only they pay for the limit.
 const LARGEST_BODY: usize = 1024 * 1024;
+
+/// How long a client may take over a body.
+const BODY_ARRIVES: Duration = Duration::from_secs(10);
 
 /// Segments below `/products/` that are routes of their own, never ids.
 const NOT_IDS: [&str; 2] = ["search", "batch"];
@@ -34,6 +40,10 @@ pub struct Query(pub PageQuery);
 /// A whole JSON body, not parsed yet.
 #[derive(Clone, Debug)]
 pub struct JsonBody(pub Bytes);
+
+/// Request extension: whether the body is still arriving, so that nothing can have come of it yet.
+#[derive(Clone, Debug, Default)]
+pub struct BodyUnderWay(Arc<AtomicBool>);
 
 /// The request's headers, moved out of it for the sake of its conditions. Extract it last.
 #[derive(Clone, Debug)]
@@ -105,7 +115,26 @@ impl<S: Sync> FromRequest<S> for JsonBody {
         if announced_length(&parts.headers).is_some_and(|length| length > LARGEST_BODY) {
             return Err(Fault::new(ErrorCode::BodyTooLarge));
         }
-        read(body).await.map(Self)
+        let under_way = parts.extensions.get::<BodyUnderWay>();
+        let note = |arriving| {
+            if let Some(BodyUnderWay(flag)) = under_way {
+                flag.store(arriving, Ordering::Relaxed);
+            }
+        };
+        note(true);
+        let read = tokio::time::timeout(BODY_ARRIVES, read(body)).await;
+        note(false);
+        read.unwrap_or_else(|_| Err(Fault::body_timed_out()))
+            .map(Self)
+    }
+}
+
+// === impl BodyUnderWay ===
+
+impl BodyUnderWay {
+    /// Whether it is.
+    pub fn is_arriving(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
     }
 }
 

@@ -16,7 +16,7 @@ use crate::catalog::CatalogError;
 use crate::telemetry::Conversation;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 use std::any::Any;
@@ -26,6 +26,9 @@ use uuid::Uuid;
 
 /// How long clients should wait where nothing better is known, and what an overloaded replica asks for.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// The longest pause that clients are asked for, whatever the inventory asked of us.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// An error answer.
 #[derive(Clone, Debug)]
@@ -109,8 +112,9 @@ impl Fault {
         Self::internal(format!("panic: {}", message.unwrap_or("without a message")))
     }
 
-    /// 503: not now. `Retry-After` is rounded up to whole seconds, at least one.
+    /// 503: not now. `Retry-After` is rounded up to whole seconds, from one to 60.
     pub fn unavailable(retry_after: Duration, cause: impl Into<String>) -> Self {
+        let retry_after = retry_after.min(LONGEST_PAUSE);
         let partial = u64::from(retry_after.subsec_nanos() > 0);
         let seconds = retry_after.as_secs().saturating_add(partial).max(1);
         Self::because(StatusCode::SERVICE_UNAVAILABLE, Vec::new())
@@ -128,6 +132,11 @@ impl Fault {
         Self::unavailable(PAUSE, "the request's deadline passed")
     }
 
+    /// 408: the body took too long. The rest of it may still come, so the connection is of no use.
+    pub fn body_timed_out() -> Self {
+        Self::new(ErrorCode::BodyTimeout).with(CONNECTION, HeaderValue::from_static("close"))
+    }
+
     /// 504: whether the write was applied is not known.
     pub fn outcome_unknown(cause: impl Into<String>) -> Self {
         Self::because(StatusCode::GATEWAY_TIMEOUT, Vec::new()).caused_by(cause)
@@ -142,6 +151,7 @@ impl Fault {
             StatusCode::NOT_FOUND => ErrorCode::RouteNotFound,
             StatusCode::METHOD_NOT_ALLOWED => ErrorCode::MethodNotAllowed,
             StatusCode::PAYLOAD_TOO_LARGE => ErrorCode::BodyTooLarge,
+            StatusCode::REQUEST_TIMEOUT => ErrorCode::BodyTimeout,
             StatusCode::URI_TOO_LONG => ErrorCode::UriTooLong,
             StatusCode::UNSUPPORTED_MEDIA_TYPE => ErrorCode::UnsupportedMediaType,
             _ => ErrorCode::InvalidRequest,
@@ -324,8 +334,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn retry_after_is_rounded_up_to_at_least_a_second() {
-        for (pause, expected) in [(0, "1"), (1, "1"), (1000, "1"), (1001, "2"), (30_000, "30")] {
+    async fn retry_after_is_rounded_up_from_a_second_to_a_minute() {
+        for (pause, expected) in [
+            (0, "1"),
+            (1, "1"),
+            (1000, "1"),
+            (1001, "2"),
+            (30_000, "30"),
+            (60_001, "60"),
+            (u64::MAX, "60"),
+        ] {
             let fault = Fault::unavailable(Duration::from_millis(pause), "");
             let (response, _, _) = rendered(fault.into_response()).await;
             assert_eq!(response.headers()[RETRY_AFTER], expected, "{pause} ms");

@@ -41,6 +41,8 @@ pub enum ErrorCode {
     UnsupportedMediaType,
     /// The body is too large.
     BodyTooLarge,
+    /// The body took too long to arrive.
+    BodyTimeout,
     /// The body is not JSON, or broke off.
     MalformedBody,
     /// A required member is missing.
@@ -67,7 +69,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All of them.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::RouteNotFound,
         Self::MethodNotAllowed,
         Self::UriTooLong,
@@ -86,6 +88,7 @@ impl ErrorCode {
         Self::ProductRejected,
         Self::UnsupportedMediaType,
         Self::BodyTooLarge,
+        Self::BodyTimeout,
         Self::MalformedBody,
         Self::RequiredFieldMissing,
         Self::InvalidField,
@@ -119,6 +122,7 @@ impl ErrorCode {
             Self::ProductRejected => "PRODUCT_REJECTED",
             Self::UnsupportedMediaType => "UNSUPPORTED_MEDIA_TYPE",
             Self::BodyTooLarge => "BODY_TOO_LARGE",
+            Self::BodyTimeout => "BODY_TIMEOUT",
             Self::MalformedBody => "MALFORMED_BODY",
             Self::RequiredFieldMissing => "REQUIRED_FIELD_MISSING",
             Self::InvalidField => "INVALID_FIELD",
@@ -161,6 +165,7 @@ impl ErrorCode {
             Self::ProductGone => StatusCode::GONE,
             Self::ProductChanged => StatusCode::PRECONDITION_FAILED,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::UriTooLong => StatusCode::URI_TOO_LONG,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         }
@@ -189,6 +194,7 @@ impl ErrorCode {
                 "Send the body as application/json, without a content coding."
             }
             Self::BodyTooLarge => "The body is larger than 1 MiB.",
+            Self::BodyTimeout => "The body did not arrive within 10 seconds; nothing was written.",
             Self::MalformedBody => "The body is not a JSON document.",
             Self::RequiredFieldMissing => "A required member is missing.",
             Self::InvalidField => "A member has the wrong type or value.",
