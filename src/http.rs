@@ -19,7 +19,7 @@ use crate::secrets::Late;
 use admission::AdmissionLayer;
 use axum::Router;
 use axum::extract::FromRef;
-use axum::routing::get;
+use axum::routing::{any, get};
 use caching::Policies;
 use fault::{ErrorCode, Fault};
 use observe::{Listener, ObserveLayer};
@@ -43,7 +43,7 @@ pub struct Config {
 }
 
 /// Somebody who may write: a name for the log, and the SHA-256 digest of the key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct WriteKey {
     /// Who.
     pub name: String,
@@ -80,6 +80,17 @@ struct Parts {
     config: Config,
     clock: Clock,
     draining: Draining,
+}
+
+// === impl WriteKey ===
+
+impl std::fmt::Debug for WriteKey {
+    /// Shows the name only.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WriteKey")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
 }
 
 // === impl Draining ===
@@ -145,7 +156,10 @@ pub fn router(state: HttpState) -> Router {
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
         .route("/openapi", get(openapi::serve))
-        .fallback(async || Fault::new(ErrorCode::RouteNotFound))
+        // Reserved: no ids, and no operations yet, whatever the method.
+        .route("/products/search", any(nowhere))
+        .route("/products/batch", any(nowhere))
+        .fallback(nowhere)
         .method_not_allowed_fallback(async || Fault::new(ErrorCode::MethodNotAllowed))
         .layer(stack)
         .with_state(Shared(Arc::new(Parts {
@@ -155,6 +169,10 @@ pub fn router(state: HttpState) -> Router {
             clock,
             draining,
         })))
+}
+
+async fn nowhere() -> Fault {
+    Fault::new(ErrorCode::RouteNotFound)
 }
 
 /// The routes that the OpenAPI document describes.

@@ -30,7 +30,7 @@ pub struct Config {
     pub format: Format,
     /// `RUST_LOG`: a tracing filter.
     pub filter: String,
-    /// `ENVIRONMENT`: where this runs (`production`, say), for the `Environment` of every line.
+    /// `LOG_ENVIRONMENT`: where this runs (`production`, say), for the `Environment` of every line.
     pub environment: String,
 }
 

@@ -170,6 +170,8 @@ impl Inventory {
     }
 
     /// Gets one page of the list: `limit` products at most, behind the inventory's cursor `after`.
+    /// A page longer than [`MAX_PAGE_BYTES`] is asked for again with half as many products, down to
+    /// one.
     ///
     /// # Errors
     /// Any but [`UpstreamError::Refused`]; [`UpstreamError::Gone`] where there is no list.
@@ -318,8 +320,14 @@ impl Inventory {
         since: Option<jiff::Timestamp>,
         cause: Conversation,
     ) -> Result<RawPage, UpstreamError> {
-        let url = self.addresses.page(limit, after, since);
-        let answer = self.call(Asked::new(Operation::List, url), cause).await?;
+        let mut limit = limit;
+        let answer = loop {
+            let url = self.addresses.page(limit, after, since);
+            match self.call(Asked::new(Operation::List, url), cause).await {
+                Err(UpstreamError::Invalid { too_long: true, .. }) if limit > 1 => limit /= 2,
+                other => break other?,
+            }
+        };
         let page = answer.read(|json| page_after(json, after))?;
         Ok(RawPage {
             items: page.items,
@@ -332,7 +340,7 @@ impl Inventory {
     async fn call(&self, asked: Asked, cause: Conversation) -> Result<Answer, UpstreamError> {
         let operation = asked.operation.as_str();
         let result = self.send(asked, cause).await;
-        if let Err(UpstreamError::Invalid { what }) = &result {
+        if let Err(UpstreamError::Invalid { what, .. }) = &result {
             tracing::error!(
                 operation,
                 what,

@@ -4,8 +4,11 @@
 //! accept loop of our own. HTTP/1.1: a gateway in front speaks anything else.
 
 use super::patience::{Patience, Patient};
+use crate::http::fault::{ErrorCode, Fault};
 use axum::Router;
 use axum::body::Body;
+use http::Version;
+use http::header::HOST;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -21,7 +24,7 @@ use tokio_util::task::TaskTracker;
 use tower::Service;
 use tracing::{debug, warn};
 
-/// The longest block of request line and headers: 8 KiB of URI and 32 KiB of headers.
+/// The longest block of request line and headers together: room for 8 KiB of URI and 32 KiB of headers.
 const HEAD_BYTES: usize = 40 * 1024;
 
 /// How long a connection may lie idle.
@@ -107,13 +110,24 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
+/// Whether a request says once whom it is meant for, as HTTP/1.1 demands
+/// ([RFC 9112 section 3.2](https://www.rfc-editor.org/rfc/rfc9112#section-3.2)).
+fn has_one_host<B>(request: &hyper::Request<B>) -> bool {
+    let hosts = request.headers().get_all(HOST).iter().count();
+    hosts == 1 || (hosts == 0 && request.version() < Version::HTTP_11)
+}
+
 async fn serve(stream: TcpStream, router: Router, closing: Closing) {
     // Small answers must not wait for the peer's acknowledgement of the last one.
     let _ = stream.set_nodelay(true);
     let patience = Patience::default();
     let answering = patience.clone();
-    let service = service_fn(move |request: hyper::Request<Incoming>| {
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         answering.head_is_complete();
+        if !has_one_host(&request) {
+            let fault = Fault::new(ErrorCode::InvalidRequest);
+            request.extensions_mut().insert(fault);
+        }
         let mut router = router.clone();
         let answering = answering.clone();
         async move {
@@ -125,6 +139,7 @@ async fn serve(stream: TcpStream, router: Router, closing: Closing) {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(IDLE)
+        .max_header_size(HEAD_BYTES)
         .max_buf_size(HEAD_BYTES)
         .serve_connection(TokioIo::new(Patient::new(stream, patience, HEAD)), service);
     let mut connection = pin!(connection);
@@ -140,5 +155,74 @@ async fn serve(stream: TcpStream, router: Router, closing: Closing) {
     };
     if let Err(error) = ended {
         debug!(%error, "A connection ended with an error");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::Draining;
+    use crate::http::observe::{Listener as Which, ObserveLayer};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    /// What a connection that sends `head` and closes is answered.
+    async fn answer_to(head: &str) -> String {
+        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = socket.local_addr().unwrap();
+        let router = Router::new()
+            .fallback(async || "fine")
+            .layer(ObserveLayer::new(Which::Internal, Draining::default()));
+        let (closing, connections) = (Closing::default(), TaskTracker::new());
+        let accepting = Listener::new(socket, addr, router).accept(closing.clone(), connections);
+        let asking = async {
+            let mut stream = TcpStream::connect(addr).await.unwrap();
+            stream.write_all(head.as_bytes()).await.unwrap();
+            stream.shutdown().await.unwrap();
+            let mut answer = String::new();
+            let _ = stream.read_to_string(&mut answer).await;
+            closing.begin();
+            answer
+        };
+        tokio::join!(accepting, asking).1
+    }
+
+    #[tokio::test]
+    async fn a_request_names_its_host_once() {
+        for (head, status) in [
+            ("GET / HTTP/1.1\r\nhost: a\r\n\r\n", "HTTP/1.1 200"),
+            ("GET / HTTP/1.1\r\nhost:\r\n\r\n", "HTTP/1.1 200"),
+            ("GET / HTTP/1.0\r\n\r\n", "HTTP/1.0 200"),
+            ("GET / HTTP/1.1\r\n\r\n", "HTTP/1.1 400"),
+            (
+                "GET / HTTP/1.1\r\nhost: a\r\nhost: a\r\n\r\n",
+                "HTTP/1.1 400",
+            ),
+            (
+                "GET / HTTP/1.0\r\nhost: a\r\nhost: b\r\n\r\n",
+                "HTTP/1.0 400",
+            ),
+        ] {
+            let answer = answer_to(head).await;
+            assert!(answer.starts_with(status), "{head}: {answer}");
+            let refused = answer.contains("INVALID_REQUEST");
+            assert_eq!(refused, status.ends_with("400"), "{answer}");
+            assert!(answer.contains("x-conversation: "), "{answer}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_head_of_forty_kibibytes_is_read_and_one_byte_more_is_not() {
+        let head = |length: usize| {
+            let rest = "GET / HTTP/1.1\r\nhost: a\r\nx: \r\n\r\n".len();
+            let filler = "y".repeat(length - rest);
+            format!("GET / HTTP/1.1\r\nhost: a\r\nx: {filler}\r\n\r\n")
+        };
+        for (length, status) in [
+            (HEAD_BYTES, "HTTP/1.1 200"),
+            (HEAD_BYTES + 1, "HTTP/1.1 431"),
+        ] {
+            let answer = answer_to(&head(length)).await;
+            assert!(answer.starts_with(status), "{length}: {answer}");
+        }
     }
 }

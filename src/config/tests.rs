@@ -230,6 +230,19 @@ async fn a_file_gives_its_variable_a_value() {
 }
 
 #[tokio::test]
+async fn what_a_file_holds_is_not_shown_when_it_is_wrong() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("shadow");
+    let name = path.to_str().unwrap();
+    for text in ["root:planted-elsewhere", "secret://planted-elsewhere"] {
+        std::fs::write(&path, text).unwrap();
+        let line = problem(&[("CACHE_TTL_SECONDS_FILE", name)]).await;
+        assert!(line.starts_with("CACHE_TTL_SECONDS"), "{line}");
+        assert!(!line.contains("planted"), "{line}");
+    }
+}
+
+#[tokio::test]
 async fn any_variable_may_be_a_reference_and_its_value_keeps_the_same_rules() {
     let vault = [
         ("VAULT_ADDR", "http://vault"),

@@ -109,6 +109,12 @@ mod tests {
     }
 
     #[test]
+    fn a_key_shows_its_name_and_nothing_else() {
+        let shown = format!("{:?}", key("shop", "one"));
+        assert_eq!(shown, r#"WriteKey { name: "shop", .. }"#);
+    }
+
+    #[test]
     fn a_key_names_its_holder_and_anything_else_names_nobody() {
         let keys = [key("shop", "one"), key("erp", "two")];
         for (given, expected) in [

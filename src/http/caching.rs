@@ -146,7 +146,7 @@ pub fn cache_status(outcome: Outcome, remaining: Duration) -> HeaderValue {
             ));
         }
         Outcome::Hit => "product-catalog; hit",
-        Outcome::Stale => "product-catalog; fwd=stale",
+        Outcome::Stale => "product-catalog; hit; detail=stale",
         Outcome::Miss => "product-catalog; fwd=uri-miss",
         Outcome::Negative => "product-catalog; hit; detail=negative",
         Outcome::Fallback => "product-catalog; hit; detail=fallback",
@@ -246,7 +246,11 @@ mod tests {
         for (outcome, status, cache_control) in [
             (Outcome::Hit, "product-catalog; hit; ttl=900", FRESH),
             (Outcome::Miss, "product-catalog; fwd=uri-miss", FRESH),
-            (Outcome::Stale, "product-catalog; fwd=stale", "no-store"),
+            (
+                Outcome::Stale,
+                "product-catalog; hit; detail=stale",
+                "no-store",
+            ),
             (
                 Outcome::Negative,
                 "product-catalog; hit; detail=negative",

@@ -179,11 +179,15 @@ fn is_plain_json(headers: &HeaderMap) -> bool {
     let is_json = parts
         .next()
         .is_some_and(|media| media.eq_ignore_ascii_case("application/json"));
-    let accepted = ["v=2", "charset=utf-8", "charset=\"utf-8\""];
+    // Between two semicolons there may be nothing, and a value may be quoted (RFC 9110 section 5.6.6).
     let is_known = |parameter: &str| {
-        accepted
-            .iter()
-            .any(|known| parameter.eq_ignore_ascii_case(known))
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        let quoted = value.strip_prefix('"').and_then(|v| v.strip_suffix('"'));
+        match name.to_ascii_lowercase().as_str() {
+            "v" => quoted.unwrap_or(value) == "2",
+            "charset" => quoted.unwrap_or(value).eq_ignore_ascii_case("utf-8"),
+            _ => parameter.is_empty(),
+        }
     };
     let coding = headers.get(CONTENT_ENCODING);
     is_json && parts.all(is_known) && coding.is_none_or(|coding| coding == "identity")
@@ -213,6 +217,12 @@ mod tests {
             ("Application/JSON", true),
             ("application/json;v=2", true),
             ("application/json; v=2; charset=UTF-8", true),
+            ("application/json;", true),
+            ("application/json; ;v=2;", true),
+            ("application/json;V=\"2\"; charset=\"utf-8\"", true),
+            ("application/json;v=\"2", false),
+            ("application/json;v=", false),
+            ("application/json;=", false),
             ("application/json;v=1", false),
             ("application/json;v=3", false),
             ("application/json;charset=latin1", false),

@@ -218,7 +218,7 @@ mod tests {
                     served("2", Outcome::Stale, 0),
                 ],
                 "no-store",
-                "product-catalog; fwd=stale",
+                "product-catalog; hit; detail=stale",
             ),
         ] {
             let response = answered(&page(items), HeaderMap::new());

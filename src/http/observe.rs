@@ -49,7 +49,8 @@ pub struct Observe<S> {
 }
 
 pin_project! {
-    /// A request on its way through the inner layers; none where it was refused before them.
+    /// A request on its way through the inner layers; none where it was refused before them: here, or
+    /// by whoever left a [`Fault`] in its extensions.
     pub struct Observed<F> {
         #[pin]
         inner: Option<F>,
@@ -108,10 +109,11 @@ where
 
     fn call(&mut self, request: Request) -> Self::Future {
         let exchange = Exchange::begin(self.layer.clone(), &request);
-        let called = uri::admit(request.uri()).and_then(|()| {
+        let refused = request.extensions().get::<Fault>().cloned();
+        let admitted = refused.map_or_else(|| uri::admit(request.uri()), Err);
+        let called = admitted.and_then(|()| {
             let call = AssertUnwindSafe(|| self.inner.call(request));
-            catch_unwind(|| exchange.conversation.scope(call))
-                .map_err(|panic| Fault::panicked(&*panic))
+            catch_unwind(|| exchange.conversation.scope(call)).map_err(|_| Fault::panicked())
         });
         let (inner, refused) = match called {
             Ok(inner) => (Some(inner), None),
@@ -144,7 +146,7 @@ where
                     Ok(Poll::Pending) => return Poll::Pending,
                     Ok(Poll::Ready(Ok(response))) => response,
                     Ok(Poll::Ready(Err(never))) => match never {},
-                    Err(panic) => Fault::panicked(&*panic).into_response(),
+                    Err(_) => Fault::panicked().into_response(),
                 }
             }
             // Only a future that was polled after it was ready comes here.

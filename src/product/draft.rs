@@ -150,7 +150,17 @@ impl Reader {
 
     fn text(&mut self, name: &str, chars: RangeInclusive<usize>, lines: bool) -> Option<String> {
         let text = self.string(name)?;
-        match text_rule(&text, &chars, lines) {
+        self.checked(name, text, &chars, lines)
+    }
+
+    fn checked(
+        &mut self,
+        name: &str,
+        text: String,
+        chars: &RangeInclusive<usize>,
+        lines: bool,
+    ) -> Option<String> {
+        match text_rule(&text, chars, lines) {
             None => Some(text),
             Some(rule) => {
                 self.invalid(name, rule);
@@ -245,8 +255,11 @@ impl Reader {
 
     fn tag(&mut self, at: usize, item: Value) -> Option<String> {
         let name = format!("tags.{at}");
-        self.members.insert(name.clone(), item);
-        self.text(&name, 1..=64, false)
+        let Value::String(text) = item else {
+            self.invalid(&name, "must be a string");
+            return None;
+        };
+        self.checked(&name, text, &(1..=64), false)
     }
 
     fn attributes(&mut self) -> Attributes {

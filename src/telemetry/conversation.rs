@@ -43,7 +43,7 @@ impl Conversation {
         };
         Self::parse(value.as_bytes()).unwrap_or_else(|| {
             let new = Self::new();
-            tracing::debug!(trace_id = %new, "The request's x-conversation is not a UUID, replaced");
+            tracing::info!(trace_id = %new, "The request's x-conversation is not a UUID, replaced");
             new
         })
     }
@@ -93,6 +93,7 @@ impl Drop for Restore {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::{Arc, Mutex};
 
     const ID: &str = "6f9619ff-8b86-4d01-b42d-00cf4fc964ff";
 
@@ -122,6 +123,37 @@ mod tests {
             assert_ne!(conversation.to_string(), given);
             assert_ne!(conversation, Conversation::of(&headers(given)));
         }
+    }
+
+    /// A log kept in memory.
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_replacement_is_logged_without_the_value() {
+        let kept = Kept::default();
+        let writer = kept.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::INFO)
+            .with_writer(move || writer.clone())
+            .finish();
+        let new =
+            tracing::subscriber::with_default(subscriber, || Conversation::of(&headers("planted")));
+        let log = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+        assert!(
+            log.contains(&new.to_string()) && !log.contains("planted"),
+            "{log}"
+        );
     }
 
     #[test]

@@ -103,7 +103,10 @@ impl Answer {
         }
         result.map_err(|what| match self.operation.is_write() {
             true => UpstreamError::Unknown(Unreadable(what).into()),
-            false => UpstreamError::Invalid { what },
+            false => UpstreamError::Invalid {
+                what,
+                too_long: false,
+            },
         })
     }
 }
@@ -161,6 +164,7 @@ fn failure(operation: Operation, error: BoxError, observer: &Observer) -> Upstre
         Some(TransportError::NotSent(_)) => UpstreamError::Unreachable(error),
         Some(TransportError::TooLong(_)) if !operation.is_write() => UpstreamError::Invalid {
             what: error.to_string(),
+            too_long: true,
         },
         Some(TransportError::TooLong(_) | TransportError::Broken(_)) | None => {
             UpstreamError::Unknown(error)
@@ -181,6 +185,7 @@ fn refusal(operation: Operation, response: &Response<Bytes>, now: Moment) -> Ups
         },
         _ => UpstreamError::Invalid {
             what: format!("it answered {status} to `{}`", operation.as_str()),
+            too_long: false,
         },
     }
 }

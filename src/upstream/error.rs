@@ -33,6 +33,8 @@ pub enum UpstreamError {
     Invalid {
         /// What is wrong with it: no excerpt of the answer.
         what: String,
+        /// Whether all that is wrong is its length: less may be asked for.
+        too_long: bool,
     },
     /// It refused a write with 400, 409, 412 or 422. Nothing was changed.
     #[error("the inventory refused the write with {status}")]

@@ -101,3 +101,20 @@ async fn the_inventorys_key_appears_in_no_answer() {
         assert!(!answer.text().contains("planted-api-key"), "{path}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn reserved_paths_are_nowhere_whatever_the_method() {
+    let app = Setup::products(1).warm().await;
+    for path in ["/products/search", "/products/batch", "/products/%73earch"] {
+        for method in [Method::GET, Method::POST, Method::PUT, Method::DELETE] {
+            if method == Method::POST && path.contains('%') {
+                continue;
+            }
+            let headers = [("x-api-key", WRITE_KEY)];
+            let answer = app.send(method.clone(), path, &headers, "").await;
+            assert_eq!(answer.status(), 404, "{method} {path}");
+            assert_eq!(answer.codes(), ["ROUTE_NOT_FOUND"]);
+            assert_eq!(answer.header("allow"), "");
+        }
+    }
+}

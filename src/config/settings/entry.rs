@@ -114,6 +114,8 @@ impl Entry {
         match &self.reference {
             Some(reference) => problem.holding(reference.to_string()),
             None if self.variable.is_secret() => problem.holding("(secret)"),
+            // Another file than the one that was meant may hold anything.
+            None if matches!(self.origin, Some(Origin::File(_))) => problem.holding("(in a file)"),
             None => problem.holding(shown(text)),
         }
     }

@@ -34,7 +34,7 @@ impl Source<'_> {
             return Ok(Entry::new(self.variable, None, Content::Unset));
         };
         let content = if Reference::is_meant_by(&text) {
-            Content::Referred(self.reference(&text)?)
+            Content::Referred(self.reference(&text, &origin)?)
         } else {
             Content::Raw(Secret::new(text))
         };
@@ -95,14 +95,14 @@ impl Source<'_> {
             .or_else(|| Some((self.variable.default_text()?, Origin::Schema)))
     }
 
-    fn reference(&self, text: &str) -> Result<Reference, Problem> {
+    fn reference(&self, text: &str, origin: &Origin) -> Result<Reference, Problem> {
         let name = &self.variable.name;
         if !self.variable.is_available() {
             return Err(not_offered(self.variable));
         }
         text.parse().map_err(|error: secrets::MalformedReference| {
             let problem = Problem::new(name, error.to_string());
-            if self.variable.is_secret() {
+            if self.variable.is_secret() || matches!(origin, Origin::File(_)) {
                 problem
             } else {
                 problem.holding(shown(text))

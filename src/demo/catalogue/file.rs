@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogueError {
     /// It can not be read: choose another path, or make it readable UTF-8.
-    #[error("{}: can not be read: {source}", file.display())]
+    #[error("{}: can not be read", file.display())]
     Unreadable {
         /// The file.
         file: PathBuf,

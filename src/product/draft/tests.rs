@@ -147,3 +147,10 @@ proptest! {
         let _ = Draft::parse(&body, None);
     }
 }
+
+#[test]
+fn a_member_named_like_a_tag_is_unknown() {
+    let mut body = with("tags", json!(["a"]));
+    body["tags.0"] = json!("b");
+    assert_eq!(problems(&body), [(UnknownField, String::new())]);
+}

@@ -20,7 +20,7 @@ async fn an_answer_that_is_not_what_was_promised_is_invalid_and_not_repeated() {
     ] {
         let script = move |_| async move { with_header(reply(200, body), "content-type", kind) };
         let (inventory, seen) = scripted(config(), script);
-        let Err(UpstreamError::Invalid { what }) = get(&inventory).await else {
+        let Err(UpstreamError::Invalid { what, .. }) = get(&inventory).await else {
             panic!("{body} is taken");
         };
         assert!(what.contains(expected), "{what}");
@@ -278,5 +278,34 @@ async fn a_date_alone_is_a_validator_only_if_it_lies_two_seconds_back() {
         };
         let kept = confirmed.validators.last_modified.is_some();
         assert_eq!(kept, expected, "{date:?} {etag:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_is_too_long_is_asked_for_with_fewer_products() {
+    for (longest, asked) in [
+        (100, &[500, 250, 125, 62][..]),
+        (1, &[7, 3, 1]),
+        (0, &[2, 1]),
+    ] {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let log = seen.clone();
+        let transport = Transport::new(tower::service_fn(move |request: http::Request<Bytes>| {
+            let query = request.uri().query().unwrap();
+            let limit = query
+                .strip_prefix("limit=")
+                .unwrap()
+                .parse::<u32>()
+                .unwrap();
+            log.lock().unwrap().push(limit);
+            std::future::ready(match limit <= longest {
+                true => reply(200, r#"{"data":[1],"paging":{"cursors":{}}}"#),
+                false => Err(transport::TransportError::TooLong(MAX_PAGE_BYTES).into()),
+            })
+        }));
+        let inventory = Inventory::new(config(), transport, Clock::start());
+        let page = inventory.list(asked[0], None, Conversation::new()).await;
+        assert_eq!(page.is_ok(), longest > 0, "{page:?}");
+        assert_eq!(*seen.lock().unwrap(), asked);
     }
 }
