@@ -20,8 +20,8 @@ pub struct Demo {
     pub upstream: Uri,
     /// The key of its inventory, in place of `API_KEY`.
     pub api_key: Secret,
-    /// Where the persistent tier lies unless `CACHE_DIR` says otherwise.
-    pub cache_dir: PathBuf,
+    /// Where the persistent tier lies where `CACHE_DIR` does not say.
+    pub cache_dir: Option<PathBuf>,
     /// What its catalogue is made from; a store of another catalogue is discarded. It stands in
     /// for the URL of the inventory, whose port is another at every start.
     pub catalogue: String,
@@ -46,7 +46,7 @@ impl Profile {
     /// The value that counts unless the environment says otherwise.
     pub fn default(&self, variable: &str) -> Option<String> {
         match (self, variable) {
-            (Self::Demo(demo), "CACHE_DIR") => Some(demo.cache_dir.display().to_string()),
+            (Self::Demo(demo), "CACHE_DIR") => Some(demo.cache_dir.as_ref()?.display().to_string()),
             (Self::Demo(_), "PUBLISHED_MEMBERS") => Some("*".into()),
             (Self::Demo(demo), "WRITE_API_KEYS") => Some(demo.write_keys.clone()),
             (Self::Demo(demo), "ADMIN_TOKEN") => Some(demo.admin_token.expose().to_owned()),

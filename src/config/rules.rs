@@ -4,8 +4,9 @@ use super::format;
 use super::problem::Problem;
 use super::settings::Settings;
 
-/// Reports every pair of variables that do not go together. A variable that has a problem of its
-/// own, or whose value is not here yet, is left alone.
+/// Reports every pair of variables that do not go together. A default gives way to what was set, so
+/// only what was set is reported. A variable that has a problem of its own, or whose value is not
+/// here yet, is left alone.
 pub fn check(settings: &mut Settings) {
     for rule in [
         drain_within_shutdown,
@@ -20,20 +21,26 @@ pub fn check(settings: &mut Settings) {
     }
 }
 
-fn drain_within_shutdown(settings: &Settings) -> Option<Problem> {
-    let drain: u64 = number(settings, "DRAIN_DELAY_SECONDS")?;
-    let shutdown: u64 = number(settings, "GRACEFUL_SHUTDOWN_SECONDS")?;
-    (drain >= shutdown).then(|| {
-        Problem::new(
-            "DRAIN_DELAY_SECONDS",
-            format!("must be less than GRACEFUL_SHUTDOWN_SECONDS ({shutdown})"),
-        )
-        .holding(drain.to_string())
+fn drain_within_shutdown(settings: &mut Settings) -> Option<Problem> {
+    const DRAIN: &str = "DRAIN_DELAY_SECONDS";
+    const SHUTDOWN: &str = "GRACEFUL_SHUTDOWN_SECONDS";
+    let drain: i64 = number(settings, DRAIN)?;
+    let shutdown: i64 = number(settings, SHUTDOWN)?;
+    if drain < shutdown {
+        return None;
+    }
+    let ways = [
+        (DRAIN, shutdown - 1, SHUTDOWN),
+        (SHUTDOWN, drain + 1, DRAIN),
+    ];
+    let rule = format!("must be less than {SHUTDOWN} ({shutdown})");
+    settle(settings, &ways, || {
+        Problem::new(DRAIN, rule).holding(drain.to_string())
     })
 }
 
 /// Two sockets on one port go together only if both have an address of their own.
-fn two_listeners(settings: &Settings) -> Option<Problem> {
+fn two_listeners(settings: &mut Settings) -> Option<Problem> {
     let address = |name| format::socket_address(settings.text(name)?).ok();
     let (public, internal) = (address("HTTP_ADDR")?, address("METRICS_ADDR")?);
     let is_same_host = public.ip() == internal.ip()
@@ -48,32 +55,38 @@ fn two_listeners(settings: &Settings) -> Option<Problem> {
     })
 }
 
-fn attempt_within_deadline(settings: &Settings) -> Option<Problem> {
-    let attempt: u64 = number(settings, "UPSTREAM_TIMEOUT_MS")?;
-    let deadline: u64 = number(settings, "UPSTREAM_DEADLINE_MS")?;
-    (deadline < attempt).then(|| {
-        Problem::new(
-            "UPSTREAM_DEADLINE_MS",
-            format!("must be UPSTREAM_TIMEOUT_MS ({attempt}) or more"),
-        )
-        .holding(deadline.to_string())
+fn attempt_within_deadline(settings: &mut Settings) -> Option<Problem> {
+    const ATTEMPT: &str = "UPSTREAM_TIMEOUT_MS";
+    const DEADLINE: &str = "UPSTREAM_DEADLINE_MS";
+    let attempt: i64 = number(settings, ATTEMPT)?;
+    let deadline: i64 = number(settings, DEADLINE)?;
+    if deadline >= attempt {
+        return None;
+    }
+    let ways = [(ATTEMPT, deadline, DEADLINE), (DEADLINE, attempt, ATTEMPT)];
+    let rule = format!("must be {ATTEMPT} ({attempt}) or more");
+    settle(settings, &ways, || {
+        Problem::new(DEADLINE, rule).holding(deadline.to_string())
     })
 }
 
-fn entry_within_cap(settings: &Settings) -> Option<Problem> {
-    let entry_kb: u64 = number(settings, "CACHE_MAX_ENTRY_KB")?;
-    let cap_mb: u64 = number(settings, "CACHE_MAX_SIZE_MB")?;
+/// The cap never follows: it is what the memory of the machine was sized for.
+fn entry_within_cap(settings: &mut Settings) -> Option<Problem> {
+    const ENTRY: &str = "CACHE_MAX_ENTRY_KB";
+    const CAP: &str = "CACHE_MAX_SIZE_MB";
+    let entry_kb: i64 = number(settings, ENTRY)?;
+    let cap_mb: i64 = number(settings, CAP)?;
     let most = cap_mb * 1024 / 2;
-    (cap_mb > 0 && entry_kb > most).then(|| {
-        Problem::new(
-            "CACHE_MAX_ENTRY_KB",
-            format!("must be at most {most}, half of CACHE_MAX_SIZE_MB ({cap_mb})"),
-        )
-        .holding(entry_kb.to_string())
+    if cap_mb == 0 || entry_kb <= most {
+        return None;
+    }
+    let rule = format!("must be at most {most}, half of {CAP} ({cap_mb})");
+    settle(settings, &[(ENTRY, most, CAP)], || {
+        Problem::new(ENTRY, rule).holding(entry_kb.to_string())
     })
 }
 
-fn one_way_into_vault(settings: &Settings) -> Option<Problem> {
+fn one_way_into_vault(settings: &mut Settings) -> Option<Problem> {
     (settings.is_set("VAULT_TOKEN") && settings.is_set("VAULT_ROLE")).then(|| {
         Problem::new(
             "VAULT_ROLE",
@@ -82,6 +95,22 @@ fn one_way_into_vault(settings: &Settings) -> Option<Problem> {
     })
 }
 
-fn number<T: TryFrom<i64>>(settings: &Settings, name: &str) -> Option<T> {
+/// Lets the first default of `ways` follow: a variable, what it becomes, and which one it follows.
+/// The problem where all of them were set.
+fn settle(
+    settings: &mut Settings,
+    ways: &[(&str, i64, &'static str)],
+    problem: impl FnOnce() -> Problem,
+) -> Option<Problem> {
+    match ways.iter().find(|(name, ..)| settings.is_default(name)) {
+        Some((name, number, leader)) => {
+            settings.follow(name, *number, leader);
+            None
+        }
+        None => Some(problem()),
+    }
+}
+
+fn number(settings: &Settings, name: &str) -> Option<i64> {
     settings.integer(name).ok()
 }

@@ -33,6 +33,8 @@ pub enum Origin {
     Environment,
     /// The file that `NAME_FILE` names.
     File(PathBuf),
+    /// A default that did not fit the value somebody set for this other variable.
+    Follows(&'static str),
 }
 
 /// One variable's effective value, as it may be shown.
@@ -63,6 +65,7 @@ impl std::fmt::Display for Origin {
             Self::Demo => f.write_str("demo"),
             Self::Environment => f.write_str("environment"),
             Self::File(path) => write!(f, "file {}", path.display()),
+            Self::Follows(leader) => write!(f, "follows {leader}"),
         }
     }
 }
@@ -162,6 +165,20 @@ impl Settings {
     pub fn sound(mut self) -> Result<Self, Problems> {
         Problems::of(std::mem::take(&mut self.problems))?;
         Ok(self)
+    }
+
+    /// Whether the value of `name` is one that nobody set.
+    pub fn is_default(&self, name: &str) -> bool {
+        self.entries
+            .get(name)
+            .is_some_and(Entry::is_unset_by_people)
+    }
+
+    /// Gives the default of `name` up for `number`, which goes with what `leader` is set to.
+    pub fn follow(&mut self, name: &str, number: i64, leader: &'static str) {
+        if let Some(entry) = self.entries.get_mut(name) {
+            entry.follow(number, leader);
+        }
     }
 
     /// Adds a problem found elsewhere.

@@ -165,12 +165,19 @@ async fn variables_that_do_not_go_together_are_one_problem() {
             "METRICS_ADDR is 0.0.0.0:9090: must differ from HTTP_ADDR",
         ),
         (
-            &[("UPSTREAM_TIMEOUT_MS", "10001")],
+            &[
+                ("UPSTREAM_TIMEOUT_MS", "10001"),
+                ("UPSTREAM_DEADLINE_MS", "10000"),
+            ],
             "UPSTREAM_DEADLINE_MS is 10000: must be UPSTREAM_TIMEOUT_MS (10001) or more",
         ),
         (
-            &[("CACHE_MAX_SIZE_MB", "1")],
-            "CACHE_MAX_ENTRY_KB is 1024: must be at most 512",
+            &[("CACHE_MAX_SIZE_MB", "1"), ("CACHE_MAX_ENTRY_KB", "1024")],
+            "CACHE_MAX_ENTRY_KB is 1024: must be at most 512, half of CACHE_MAX_SIZE_MB (1)",
+        ),
+        (
+            &[("CACHE_MAX_ENTRY_KB", "300000")],
+            "CACHE_MAX_ENTRY_KB is 300000: must be at most 262144",
         ),
         (
             &[("VAULT_TOKEN", "t"), ("VAULT_ROLE", "r")],
@@ -201,6 +208,32 @@ async fn variables_that_do_not_go_together_are_one_problem() {
         &[("CACHE_MAX_SIZE_MB", "0"), ("API_KEY", "k")],
     ] {
         assert!(load(fine).await.is_ok(), "{fine:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_default_follows_the_variable_that_was_set() {
+    for (name, value, follower, shown) in [
+        ("GRACEFUL_SHUTDOWN_SECONDS", "1", "DRAIN_DELAY_SECONDS", "0"),
+        (
+            "DRAIN_DELAY_SECONDS",
+            "15",
+            "GRACEFUL_SHUTDOWN_SECONDS",
+            "16",
+        ),
+        (
+            "UPSTREAM_TIMEOUT_MS",
+            "15000",
+            "UPSTREAM_DEADLINE_MS",
+            "15000",
+        ),
+        ("UPSTREAM_DEADLINE_MS", "500", "UPSTREAM_TIMEOUT_MS", "500"),
+        ("CACHE_MAX_SIZE_MB", "1", "CACHE_MAX_ENTRY_KB", "512"),
+    ] {
+        let config = load(&[(name, value), ("API_KEY", "k")]).await.unwrap();
+        let line = format!("{follower} = {shown}  # follows {name}");
+        let mut lines = config.settings.iter().map(ToString::to_string);
+        assert!(lines.any(|shown| shown == line), "{line}");
     }
 }
 

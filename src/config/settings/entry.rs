@@ -80,6 +80,17 @@ impl Entry {
         self.content = Content::Broken;
     }
 
+    /// Whether nobody set it.
+    pub fn is_unset_by_people(&self) -> bool {
+        !matches!(self.origin, Some(Origin::Environment | Origin::File(_)))
+    }
+
+    /// Holds `number` from now on, for the sake of `leader`.
+    pub fn follow(&mut self, number: i64, leader: &'static str) {
+        self.content = Content::Valid(Value::Integer(number));
+        self.origin = Some(Origin::Follows(leader));
+    }
+
     /// What is in effect, for people.
     pub fn setting(&self) -> Setting {
         let value = match (&self.content, &self.reference) {

@@ -31,7 +31,7 @@ async fn the_demo_has_its_own_inventory_and_says_what_it_ignores() {
     let demo = Profile::Demo(Demo {
         upstream: "http://127.0.0.1:4711/api".parse().unwrap(),
         api_key: Secret::new("demo-key"),
-        cache_dir: "/tmp/demo".into(),
+        cache_dir: Some("/tmp/demo".into()),
         catalogue: "seed 42".into(),
         write_keys: format!("demo:{}", "ab".repeat(32)),
         admin_token: Secret::new("demo-token"),
