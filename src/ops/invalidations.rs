@@ -12,7 +12,13 @@ use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::sync::Arc;
 
-/// Where to watch a broad invalidation: its refill shows as entries and requests.
+/// Ids that one order may name.
+const MOST_IDS: usize = 1000;
+
+/// An order with more ids that are none is answered with the first of them.
+const MOST_PROBLEMS: usize = 100;
+
+/// Where to watch a broad invalidation: its refill is a listing pass, whose progress is told there.
 const PROGRESS: HeaderValue = HeaderValue::from_static("/cache/stats");
 
 /// What was asked for.
@@ -63,7 +69,15 @@ pub(super) async fn invalidate(
 ) -> Result<Response, Fault> {
     let order = Order::parse(&body.0)?;
     let status = order.status();
-    tracing::info!(order = ?order, "Invalidation ordered by an operator");
+    let (selector, count) = order.selects();
+    let (mode, dry_run) = (order.mode, order.dry_run);
+    tracing::info!(
+        selector,
+        count,
+        ?mode,
+        dry_run,
+        "Invalidation ordered by an operator"
+    );
     let outcome = catalog
         .invalidate(order.selector, order.mode, order.dry_run)
         .await;
@@ -91,6 +105,17 @@ impl Order {
             mode,
             dry_run,
         })
+    }
+
+    /// The kind of its selector, and how many it names.
+    fn selects(&self) -> (&'static str, usize) {
+        match &self.selector {
+            Selector::Ids(ids) => ("ids", ids.len()),
+            Selector::Prefix(_) => ("prefix", 1),
+            Selector::Category(_) => ("category", 1),
+            Selector::Brand(_) => ("brand", 1),
+            Selector::All => ("all", 1),
+        }
     }
 
     /// Ids are done with when they are answered; what is broader goes on in the background.
@@ -154,10 +179,18 @@ impl OutcomeBody {
 
 /// Ids of products; those that are none are named by their place.
 fn ids(texts: Vec<String>) -> Result<Vec<ProductId>, Fault> {
+    if texts.len() > MOST_IDS {
+        return Err(Fault::all(vec![Reason {
+            description: Cow::Borrowed("At most 1,000 ids at once."),
+            field: Some("ids".to_owned()),
+            ..Reason::new(ErrorCode::InvalidField)
+        }]));
+    }
     let invalid: Vec<_> = texts
         .iter()
         .enumerate()
         .filter(|(_, text)| ProductId::parse(text).is_err())
+        .take(MOST_PROBLEMS)
         .map(|(at, _)| Reason {
             description: Cow::Borrowed("This is not a product id."),
             field: Some(format!("ids.{at}")),
@@ -177,6 +210,7 @@ fn ids(texts: Vec<String>) -> Result<Vec<ProductId>, Fault> {
 mod tests {
     use super::*;
     use Mode::{Hard, Soft};
+    use axum::response::IntoResponse;
 
     fn id(text: &str) -> ProductId {
         ProductId::parse(text).unwrap()
@@ -236,6 +270,24 @@ mod tests {
                 dry_run,
             };
             assert_eq!(order, expected, "{body}");
+        }
+    }
+
+    #[tokio::test]
+    async fn ids_and_the_problems_with_them_are_bounded() {
+        let order = |id: &str, count| {
+            let ids = vec![id; count];
+            Order::parse(serde_json::json!({ "ids": ids }).to_string().as_bytes())
+        };
+        assert_eq!(order("a", 1000).unwrap().selects(), ("ids", 1000));
+        for (id, count, problems) in [("a", 1001, 1), ("a b", 1000, 100), ("a b", 1001, 1)] {
+            let mut response = order(id, count).unwrap_err().into_response();
+            Fault::render(&mut response, crate::telemetry::Conversation::new());
+            let body = axum::body::to_bytes(response.into_body(), usize::MAX)
+                .await
+                .unwrap();
+            let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!(body["fault"]["errors"].as_array().unwrap().len(), problems);
         }
     }
 

@@ -1,6 +1,6 @@
 //! What the cache holds and has done, for people.
 
-use crate::catalog::{Catalog, Outcome, Stats};
+use crate::catalog::{Catalog, Outcome, Progress, Stats};
 use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
@@ -24,6 +24,20 @@ struct StatsBody {
     known: usize,
     /// Whether those are all there are, so that lists are answered from here.
     index_complete: bool,
+    listing: ListingBody,
+}
+
+/// How far the pass over the inventory's list is that refills the cache.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ListingBody {
+    running: bool,
+    /// Products confirmed by it, or by the last one.
+    confirmed: u64,
+    /// Products there are; null where the inventory does not tell.
+    total: Option<u64>,
+    /// Passes that came to an end.
+    passes: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -35,16 +49,17 @@ struct StoreBody {
 }
 
 pub(super) async fn stats(State(catalog): State<Arc<Catalog>>) -> Response {
+    let progress = catalog.progress().borrow().clone();
     super::json(
         StatusCode::OK,
-        &StatsBody::new(catalog.stats(), catalog.known()),
+        &StatsBody::new(catalog.stats(), catalog.known(), &progress),
     )
 }
 
 // === impl StatsBody ===
 
 impl StatsBody {
-    fn new(stats: Stats, (known, index_complete): (usize, bool)) -> Self {
+    fn new(stats: Stats, (known, index_complete): (usize, bool), progress: &Progress) -> Self {
         Self {
             hit_ratio: hit_ratio(&stats.requests),
             entries: stats.entries,
@@ -68,6 +83,12 @@ impl StatsBody {
             },
             known,
             index_complete,
+            listing: ListingBody {
+                running: progress.running,
+                confirmed: progress.confirmed,
+                total: progress.total,
+                passes: progress.passes,
+            },
         }
     }
 }
@@ -108,12 +129,20 @@ mod tests {
             store_bytes: 4096,
             store_queue_length: 1,
         };
+        let progress = Progress {
+            running: true,
+            confirmed: 3,
+            total: Some(9),
+            passes: 2,
+            ..Progress::default()
+        };
         assert_eq!(
-            serde_json::to_value(StatsBody::new(stats, (9, true))).unwrap(),
+            serde_json::to_value(StatsBody::new(stats, (9, true), &progress)).unwrap(),
             json!({
                 "entries": 2, "bytes": 900, "capacityBytes": 1000, "hitRatio": 0.75,
                 "requests": {"hit": 3, "miss": 1}, "evictions": {"size": 7}, "coalesced": 5,
-                "store": {"up": true, "bytes": 4096, "queueLength": 1}, "known": 9, "indexComplete": true
+                "store": {"up": true, "bytes": 4096, "queueLength": 1}, "known": 9, "indexComplete": true,
+                "listing": {"running": true, "confirmed": 3, "total": 9, "passes": 2}
             })
         );
     }
