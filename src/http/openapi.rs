@@ -21,7 +21,7 @@ use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::info::{ContactBuilder, InfoBuilder, LicenseBuilder};
 use utoipa::openapi::path::Operation;
-use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, Schema, Type};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
 use utoipa::openapi::server::{ServerBuilder, ServerVariableBuilder};
 use utoipa::openapi::tag::TagBuilder;
@@ -120,6 +120,12 @@ fn build() -> OpenApi {
     let mut referenced = Vec::new();
     FaultBody::schemas(&mut referenced);
     components.schemas.extend(referenced);
+    // What is written is read strictly.
+    for name in ["NewProduct", "NewPrice"] {
+        if let Some(RefOr::T(Schema::Object(object))) = components.schemas.get_mut(name) {
+            object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
+        }
+    }
     components.add_security_scheme("apiKey", api_key());
 
     for path in document.paths.paths.values_mut() {
@@ -356,5 +362,59 @@ mod tests {
         let mut rendered: Value = serde_json::from_slice(&draft.product.render(0).body).unwrap();
         rendered["id"] = json!("KETTLE-17");
         assert!(is_valid("Product", &rendered), "{rendered}");
+    }
+
+    #[test]
+    fn a_written_product_is_held_to_the_bounds_of_the_document() {
+        let plain = json!({"name": "Tea", "price": {"amount": 0, "currency": "EUR"}});
+        let with = |path: &str, value: Value| {
+            let mut body = plain.clone();
+            *body.pointer_mut(path).unwrap_or(&mut Value::Null) = value.clone();
+            match path.rsplit_once('/') {
+                Some(("", name)) => body[name] = value,
+                _ => assert_eq!(body.pointer(path), Some(&value)),
+            }
+            body
+        };
+        let document = as_json();
+        let schemas = &document["components"]["schemas"];
+        let mut bodies = vec![
+            (plain.clone(), true),
+            (with("/price/amount", json!(-1)), false),
+            (with("/unknown", json!(1)), false),
+            (
+                with("/price", json!({"amount": 1, "currency": "EUR", "net": 1})),
+                false,
+            ),
+            (with("/createdAt", json!("2026-01-31T12:00:00Z")), true),
+            (with("/updatedAt", json!("2026-01-31T12:00:00Z")), true),
+        ];
+        for name in ["sku", "name", "description", "category", "brand"] {
+            let rules = &schemas["NewProduct"]["properties"][name];
+            let most = rules["maxLength"].as_u64().expect(name);
+            let least = rules["minLength"].as_u64().unwrap_or(0);
+            let path = format!("/{name}");
+            for (length, fits) in [(0, least == 0), (1, true), (most, true), (most + 1, false)] {
+                bodies.push((with(&path, json!("x".repeat(length as usize))), fits));
+            }
+        }
+        let most = schemas["Tag"]["maxLength"].as_u64().unwrap() as usize;
+        let tags = schemas["NewProduct"]["properties"]["tags"]["maxItems"]
+            .as_u64()
+            .unwrap() as usize;
+        for (count, length, fits) in [
+            (0, 1, true),
+            (tags, most, true),
+            (tags + 1, 1, false),
+            (1, most + 1, false),
+            (1, 0, false),
+        ] {
+            bodies.push((with("/tags", json!(vec!["x".repeat(length); count])), fits));
+        }
+        for (body, fits) in bodies {
+            let parsed = Draft::parse(body.to_string().as_bytes(), None);
+            assert_eq!(parsed.is_ok(), fits, "{parsed:?}");
+            assert_eq!(is_valid("NewProduct", &body), fits, "{body}");
+        }
     }
 }

@@ -52,30 +52,53 @@ pub struct NewProduct {
     #[schema(pattern = "^[A-Za-z0-9][A-Za-z0-9._~:@+-]{0,127}$", nullable = false)]
     pub id: Option<String>,
     /// Stock keeping unit.
-    #[schema(nullable = false)]
+    #[schema(min_length = 1, max_length = 256, nullable = false)]
     pub sku: Option<String>,
     /// Display name.
+    #[schema(min_length = 1, max_length = 512)]
     pub name: String,
     /// Free text.
-    #[schema(nullable = false)]
+    #[schema(max_length = 20000, nullable = false)]
     pub description: Option<String>,
     /// Category name.
-    #[schema(nullable = false)]
+    #[schema(min_length = 1, max_length = 256, nullable = false)]
     pub category: Option<String>,
     /// Brand name.
-    #[schema(nullable = false)]
+    #[schema(min_length = 1, max_length = 256, nullable = false)]
     pub brand: Option<String>,
     /// Price.
-    pub price: Price,
+    pub price: NewPrice,
     /// Where in its life the product is.
     #[schema(nullable = false)]
     pub status: Option<Status>,
     /// Labels.
-    #[schema(nullable = false)]
-    pub tags: Option<Vec<String>>,
-    /// Further members, by name.
+    #[schema(max_items = 100, nullable = false)]
+    pub tags: Option<Vec<Tag>>,
+    /// Further members, by name: 256 KiB of JSON at most.
     #[schema(nullable = false)]
     pub attributes: Option<Map<String, Value>>,
+    /// When it was created; the inventory's own date counts.
+    #[schema(format = DateTime, nullable = false)]
+    pub created_at: Option<String>,
+    /// When it was last changed; the inventory's own date counts.
+    #[schema(format = DateTime, nullable = false)]
+    pub updated_at: Option<String>,
+}
+
+/// A label.
+#[derive(ToSchema)]
+#[schema(min_length = 1, max_length = 64)]
+pub struct Tag(pub String);
+
+/// An amount of money as it is written.
+#[derive(ToSchema)]
+pub struct NewPrice {
+    /// The currency's minor units: 5122 EUR is 51.22.
+    #[schema(minimum = 0)]
+    pub amount: i64,
+    /// ISO 4217.
+    #[schema(pattern = "^[A-Z]{3}$")]
+    pub currency: String,
 }
 
 /// An amount of money.
