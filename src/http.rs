@@ -145,8 +145,8 @@ pub fn router(state: HttpState) -> Router {
         //   faults                       rendered here, where the conversation is known
         // 4 catch panic                  → 500 fault, still counted
         .layer(ObserveLayer::new(Listener::Public, draining.clone()))
-        // 5 load shed                    → 503 fault; hits do not count
-        // 6 deadline                     → 503 fault, 504 for a write; hits arm no timer
+        // 5 load shed                    → 503 fault; reads that need not wait are never refused
+        // 6 deadline                     → 503 fault, 504 for a write, 408 while its body arrives; hits arm no timer
         .layer(AdmissionLayer::new(MOST_WAITING, deadline));
     // 7 body limit                       → 413 fault; in `extract::JsonBody`, as only writes have a body
 
