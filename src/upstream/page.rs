@@ -2,7 +2,7 @@
 
 use super::wire;
 use crate::clock::Moment;
-use crate::product::{InvalidProduct, Product, ProductId, PublishedMembers};
+use crate::product::{Cursor, InvalidProduct, Product, ProductId, PublishedMembers};
 use crate::telemetry::metrics;
 use serde_json::value::RawValue;
 
@@ -65,6 +65,18 @@ impl RawPage {
             );
         }
         page
+    }
+}
+
+/// A page of the list that lies behind `after`.
+pub(super) fn behind(json: &RawValue, after: Option<&str>) -> Result<wire::Page, String> {
+    let page = wire::page(json)?;
+    match page.after.as_deref() {
+        Some(next) if Some(next) == after => Err("the list's cursor does not advance".to_owned()),
+        Some(next) if Cursor::upstream(next).is_none() => {
+            Err("the list's cursor is empty or too long".to_owned())
+        }
+        _ => Ok(page),
     }
 }
 
