@@ -2,6 +2,11 @@
 //!
 //! See `benches/README.md`.
 
+#![allow(
+    clippy::expect_used,
+    reason = "a benchmark that can not be set up has nothing to measure"
+)]
+
 #[path = "shared/machine.rs"]
 mod machine;
 #[path = "shared/service.rs"]

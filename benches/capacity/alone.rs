@@ -202,7 +202,7 @@ async fn warm(upstream: &str, dir: Option<PathBuf>) -> anyhow::Result<Warm> {
 
     let stats = app.catalog().stats();
     let (payload, live) = weigh(app.catalog()).await?;
-    app.stop().await;
+    app.stop(Duration::from_secs(5)).await;
     Ok(Warm {
         products: stats.entries,
         took,
@@ -249,7 +249,7 @@ async fn restore(upstream: &str, dir: Option<PathBuf>, last: &str) -> anyhow::Re
     let loaded = watch.elapsed().as_secs_f64();
     let memory = Memory::now(before)?;
     let products = app.catalog().stats().entries;
-    app.stop().await;
+    app.stop(Duration::from_secs(5)).await;
     Ok(Restore {
         products,
         first_hit,

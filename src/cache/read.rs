@@ -5,7 +5,7 @@ use super::entry::Entry;
 use super::fence::Ticket;
 use super::flight::{Failure, Landing};
 use super::freshness::Verdict;
-use super::{Inner, Outcome, ReadError, Served, Source, StoreStatus};
+use super::{Inner, Outcome, ReadError, Served, Source};
 use std::sync::Arc;
 use std::time::Duration;
 
