@@ -52,8 +52,9 @@ async fn the_demo_needs_nothing_and_every_command_it_prints_works() {
     assert_eq!(demo.get("/products/demo-1").await.status, 200);
 
     assert_eq!(away.run("").await.status, 200);
-    // Health tells what the last call met, and this is one. Whether it was done nobody knows.
+    // Whether it was done nobody knows.
     assert_eq!(put.run("").await.status, 504);
+    demo.health("Degraded").await;
     let answer = degraded.run("").await;
     assert_eq!(
         (answer.status, &answer.json()["status"]),
@@ -164,11 +165,12 @@ fn commands(banner: &str) -> Vec<Curl> {
 /// The words of a command, as a shell sees them.
 fn words(command: &str) -> Vec<String> {
     let mut words = vec![String::new()];
-    let mut is_quoted = false;
+    let mut quoted = None;
     for letter in command.trim().chars() {
         match letter {
-            '\'' => is_quoted = !is_quoted,
-            ' ' if !is_quoted => words.push(String::new()),
+            '\'' | '"' if quoted == Some(letter) => quoted = None,
+            '\'' | '"' if quoted.is_none() => quoted = Some(letter),
+            ' ' if quoted.is_none() => words.push(String::new()),
             letter => words.last_mut().unwrap().push(letter),
         }
     }
