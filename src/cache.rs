@@ -118,6 +118,10 @@ pub struct Listing<S: Source>(Ticket<S::Key, Landing<S>>);
 #[error("the write broke off")]
 pub struct Crashed;
 
+/// How long after the start reads that find nothing in memory wait for the store to be opened, before
+/// they ask the source.
+const OPEN_PATIENCE: Duration = Duration::from_secs(2);
+
 /// How long restoring is waited for by those who need not.
 const RESTORE_PATIENCE: Duration = Duration::from_secs(60);
 
@@ -130,7 +134,9 @@ struct Inner<S: Source> {
     tiers: Arc<Tiers<S>>,
     fence: Arc<Fence<S::Key, Landing<S>>>,
     turns: Turns<S::Key>,
-    store: Arc<Shared>,
+    store: Arc<Shared<Ticket<S::Key, Landing<S>>>>,
+    /// Until when reads wait for the store to be opened.
+    opening_until: Moment,
     clock: Clock,
     tasks: TaskTracker,
 }
@@ -153,6 +159,7 @@ impl<S: Source> Cache<S> {
                 fence: Fence::new(),
                 turns: Turns::new(),
                 store: Shared::new(status),
+                opening_until: clock.now() + OPEN_PATIENCE,
                 clock,
                 tasks,
             }),
@@ -247,13 +254,12 @@ impl<S: Source> Cache<S> {
     ) -> Served<S::Value> {
         let tiers = &self.inner.tiers;
         let listed = tiers.entry(key, value, as_of, true);
-        let settled = self
-            .inner
-            .fence
-            .settle(&listing.0, key, || tiers.confirm(key, &listed));
-        if settled.is_err() {
-            tiers.still_exists(key, as_of);
-        }
+        let _ = self.inner.fence.settle_or(
+            &listing.0,
+            key,
+            || tiers.confirm(key, &listed),
+            || tiers.still_exists(key, as_of),
+        );
         let held = tiers.peek(key);
         let entry = held.filter(|held| held.as_of() >= as_of).unwrap_or(listed);
         let remaining = entry.judge(&tiers.rule, self.inner.clock.now()).remaining();

@@ -27,7 +27,7 @@ use index::Index;
 use source::Products;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 /// What the catalogue itself is told; its parts have their own configuration.
@@ -122,8 +122,6 @@ pub struct Catalog {
     config: Config,
     clock: Clock,
     progress: watch::Sender<Progress>,
-    /// Somebody wants a listing pass.
-    wanted: Notify,
 }
 
 // === impl Catalog ===
@@ -145,7 +143,6 @@ impl Catalog {
             config,
             clock,
             progress: watch::Sender::new(Progress::default()),
-            wanted: Notify::new(),
         }
     }
 

@@ -132,9 +132,51 @@ impl<K: Clone + Eq + Hash, F: Clone> Fence<K, F> {
         key: &K,
         apply: impl FnOnce() -> R,
     ) -> Result<R, Refused> {
+        self.settle_or(ticket, key, apply, || ())
+    }
+
+    /// Like [`Fence::settle`], but applies `otherwise` where something newer is known: what still
+    /// follows then, in the same order of facts.
+    ///
+    /// # Errors
+    /// [`Refused`] where `otherwise` was applied.
+    pub fn settle_or<R>(
+        &self,
+        ticket: &Ticket<K, F>,
+        key: &K,
+        apply: impl FnOnce() -> R,
+        otherwise: impl FnOnce(),
+    ) -> Result<R, Refused> {
         let mut state = self.lock();
-        state.admit(ticket.began, key)?;
+        if let Err(refused) = state.admit(ticket.began, key) {
+            otherwise();
+            return Err(refused);
+        }
         state.record(key, ticket.began);
+        Ok(apply())
+    }
+
+    /// Records a fact that is as old as `ticket` where something newer is known, and as new as now
+    /// where nothing is: a write whose key was not known before it was done.
+    ///
+    /// # Errors
+    /// [`Refused`] where `otherwise` was applied.
+    pub fn fact_since<R>(
+        &self,
+        ticket: &Ticket<K, F>,
+        key: &K,
+        apply: impl FnOnce() -> R,
+        otherwise: impl FnOnce(),
+    ) -> Result<R, Refused> {
+        let mut state = self.lock();
+        if let Err(refused) = state.admit(ticket.began, key) {
+            otherwise();
+            return Err(refused);
+        }
+        state.now += 1;
+        let now = state.now;
+        state.flights.remove(key);
+        state.record(key, now);
         Ok(apply())
     }
 

@@ -78,7 +78,7 @@ impl<S: Source> Inner<S> {
         key: &S::Key,
         cause: S::Cause,
     ) -> Landed<S> {
-        if let Some(entry) = self.found_meanwhile(ticket, key).await {
+        if let Some(entry) = self.found_meanwhile(key).await {
             return Ok(entry);
         }
         let known = self.tiers.peek(key);
@@ -140,18 +140,14 @@ impl<S: Source> Inner<S> {
 
     /// What makes a load needless after all: another one may have landed between its reader's look and
     /// its ticket, or the store that is being restored has the value.
-    async fn found_meanwhile(
-        &self,
-        ticket: &Ticket<S::Key, Landing<S>>,
-        key: &S::Key,
-    ) -> Option<Arc<Entry<S::Value>>> {
+    async fn found_meanwhile(&self, key: &S::Key) -> Option<Arc<Entry<S::Value>>> {
         if let Some(entry) = self.fresh(key) {
             return Some(entry);
         }
         if self.tiers.peek(key).is_some() {
             return None;
         }
-        self.restore_one(ticket, key).await;
+        self.restore_one(key).await;
         // What is stale would have been answered at once, had it been here when it was asked for.
         self.tiers.peek(key).filter(|entry| {
             let verdict = entry.judge(&self.tiers.rule, self.clock.now());

@@ -49,6 +49,8 @@ pub struct Batch<K> {
 
 struct State<K> {
     open: bool,
+    /// Whether somebody takes batches.
+    served: bool,
     closing: bool,
     marks: BTreeMap<K, Mark>,
     writing: BTreeMap<K, Mark>,
@@ -64,6 +66,7 @@ impl<K: Clone + Ord> Journal<K> {
         Self {
             state: Mutex::new(State {
                 open,
+                served: false,
                 closing: false,
                 marks: BTreeMap::new(),
                 writing: BTreeMap::new(),
@@ -115,13 +118,22 @@ impl<K: Clone + Ord> Journal<K> {
         self.room.notify_waiters();
     }
 
+    /// Tells whether somebody takes batches; nobody waits for room while nobody does.
+    pub fn set_served(&self, served: bool) {
+        self.lock().served = served;
+        self.room.notify_waiters();
+    }
+
     /// Waits until the backlog is short enough for bulk loading to go on.
     pub async fn room(&self) {
         loop {
             let mut notified = std::pin::pin!(self.room.notified());
             notified.as_mut().enable();
-            if self.lock().marks.len() < BACKLOG {
-                return;
+            {
+                let state = self.lock();
+                if !state.served || state.marks.len() < BACKLOG {
+                    return;
+                }
             }
             notified.await;
         }

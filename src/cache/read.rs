@@ -2,16 +2,11 @@
 
 use super::absence::Absence;
 use super::entry::Entry;
-use super::fence::Ticket;
-use super::flight::{Failure, Landing};
+use super::flight::Failure;
 use super::freshness::Verdict;
 use super::{Inner, Outcome, ReadError, Served, Source};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// How long a read that finds nothing waits for a store that is still being opened, before it asks the
-/// source.
-const OPEN_PATIENCE: Duration = Duration::from_millis(500);
 
 impl<S: Source> Inner<S> {
     /// Reads a key whose entry is held but no longer fresh.
@@ -87,22 +82,23 @@ impl<S: Source> Inner<S> {
     }
 
     /// Looks for a key on disk, while the store is still being opened or read.
-    pub(super) async fn restore_one(&self, ticket: &Ticket<S::Key, Landing<S>>, key: &S::Key) {
+    pub(super) async fn restore_one(&self, key: &S::Key) {
         if self.store.status().is_settled() || self.tiers.journal.pending(key).is_some() {
             return;
         }
         let (store, bytes) = (Arc::clone(&self.store), self.tiers.source.encode_key(key));
+        let patience = self.opening_until.since(self.clock.now());
         let looked_up = tokio::task::spawn_blocking(move || {
-            store.wait_opened(OPEN_PATIENCE);
-            let (disk, clean) = store.disk()?;
-            Some((disk.get(&bytes).ok()??, clean))
+            store.wait_opened(patience);
+            let offer = store.offered()?;
+            Some((offer.disk.get(&bytes).ok()??, offer))
         });
-        let Ok(Some(((row, value), clean))) = looked_up.await else {
+        let Ok(Some(((row, value), offer))) = looked_up.await else {
             return;
         };
         let now = self.clock.now();
-        let (as_of, entry) = self.tiers.revive(key, row, Some(&value), now, clean);
-        let _ = self.fence.settle(ticket, key, || {
+        let (as_of, entry) = self.tiers.revive(key, row, Some(&value), now, offer.clean);
+        let _ = self.fence.settle(&offer.ticket, key, || {
             self.tiers.restore(key, as_of, entry);
         });
     }

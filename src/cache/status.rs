@@ -23,11 +23,20 @@ pub enum StoreStatus {
     Down(StoreError),
 }
 
+/// A database that is being restored: single keys may be looked up in it meanwhile, and settle with
+/// the ticket of the whole, so that they count as exactly as old as the rest of it.
+pub(super) struct Offer<T> {
+    pub disk: Disk,
+    /// Whether it was left in order.
+    pub clean: bool,
+    pub ticket: Arc<T>,
+}
+
 /// What the thread shares with the rest of the cache.
-pub(super) struct Shared {
+pub(super) struct Shared<T> {
     status: Mutex<StoreStatus>,
     changed: Condvar,
-    disk: Mutex<Option<(Disk, bool)>>,
+    offer: Mutex<Option<Offer<T>>>,
     /// Cancelled when the thread has ended; empty if it never ran.
     ended: OnceLock<CancellationToken>,
 }
@@ -48,12 +57,12 @@ impl StoreStatus {
 
 // === impl Shared ===
 
-impl Shared {
+impl<T> Shared<T> {
     pub fn new(status: StoreStatus) -> Arc<Self> {
         Arc::new(Self {
             status: Mutex::new(status),
             changed: Condvar::new(),
-            disk: Mutex::new(None),
+            offer: Mutex::new(None),
             ended: OnceLock::new(),
         })
     }
@@ -102,15 +111,19 @@ impl Shared {
         }
     }
 
-    /// The database being restored, and whether it was left in order, for a look-up off the
-    /// request's thread.
-    pub fn disk(&self) -> Option<(Disk, bool)> {
-        lock(&self.disk).clone()
+    /// The database being restored, for a look-up off the request's thread.
+    pub fn offered(&self) -> Option<Offer<T>> {
+        let offer = lock(&self.offer);
+        offer.as_ref().map(|offer| Offer {
+            disk: offer.disk.clone(),
+            clean: offer.clean,
+            ticket: Arc::clone(&offer.ticket),
+        })
     }
 
     /// Offers a database for look-ups, or takes the offer back.
-    pub fn offer(&self, disk: Option<(Disk, bool)>) {
-        *lock(&self.disk) = disk;
+    pub fn offer(&self, offer: Option<Offer<T>>) {
+        *lock(&self.offer) = offer;
     }
 }
 

@@ -1012,3 +1012,99 @@ async fn nothing_held_is_usable_once_all_of_it_has_expired() {
     secs(1).await;
     assert!(!bench.cache.has_usable());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_read_while_the_store_is_opened_finds_what_lies_there_unless_it_was_purged() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Clock::start();
+    let truth: Vec<(u32, &str)> = (0..3000).map(|key| (key, "old")).collect();
+    let bench = Bench::persistent(clock, dir.path(), &truth);
+    for (key, _) in &truth {
+        bench.get(*key).await.unwrap();
+    }
+    bench.cache.close_store().await;
+    for _ in 0..3 {
+        let bench = Bench::persistent(clock, dir.path(), &[(2998, "new")]);
+        bench.cache.purge(&2998);
+        let (read, purged) = tokio::join!(bench.get(2999), bench.get(2998));
+        assert_eq!(
+            read,
+            ok("old", Outcome::Miss),
+            "from the store, before it is read to its end"
+        );
+        assert_eq!(purged, ok("new", Outcome::Miss));
+        bench.cache.restored().await;
+        assert_eq!(bench.get(2999).await, ok("old", Outcome::Hit));
+        bench.cache.close_store().await;
+    }
+    let bench = Bench::persistent(clock, dir.path(), &[]);
+    bench.cache.restored().await;
+    assert_eq!(
+        bench.get(2999).await,
+        ok("old", Outcome::Hit),
+        "what was read early is still on disk"
+    );
+    assert_eq!(bench.get(2998).await, ok("new", Outcome::Hit));
+    assert_eq!(bench.loads(), 0);
+    bench.cache.close_store().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_whose_key_was_not_known_beforehand_counts_from_when_it_was_done() {
+    let bench = Arc::new(Bench::new(Numbers::gated(&[]), |_| {}));
+    let as_of = bench.clock.now();
+    let writer = Arc::clone(&bench);
+    let write = bench.cache.inner.tasks.spawn(async move {
+        let write = async move {
+            secs(5).await;
+            let value = "created".to_owned();
+            (
+                Change::Put {
+                    key: 1,
+                    value,
+                    as_of,
+                },
+                (),
+            )
+        };
+        writer.cache.write(None, write).await.unwrap();
+    });
+    bench.settle().await;
+    // A read that began after the write did, and found nothing.
+    let reader = Arc::clone(&bench);
+    let read = bench
+        .cache
+        .inner
+        .tasks
+        .spawn(async move { reader.get(1).await });
+    write.await.unwrap();
+    bench.open_gate(1);
+    assert_eq!(
+        read.await.unwrap(),
+        Err(Outcome::Miss),
+        "its own waiter at most"
+    );
+    assert_eq!(bench.get(1).await, ok("created", Outcome::Hit));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listing_does_not_wait_for_a_store_that_nobody_writes() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = Bench::persistent(Clock::start(), dir.path(), &[]);
+    first.cache.restored().await;
+    let second = Bench::persistent(Clock::start(), dir.path(), &[]);
+    second.cache.restored().await;
+    let listing = second.cache.begin_listing();
+    for key in 0..25_000 {
+        second
+            .cache
+            .confirm(&listing, &key, "value".to_owned(), second.clock.now());
+    }
+    second.cache.room().await;
+    assert_eq!(
+        second.cache.store_status(),
+        StoreStatus::Down(StoreError::Locked)
+    );
+    second.cache.close_store().await;
+    first.cache.close_store().await;
+}

@@ -223,6 +223,7 @@ impl<S: Source> Tiers<S> {
         match self.journal.pending(key) {
             Some(Mark::Remove) => return,
             Some(_) => {}
+            None if self.peek(key).is_some() => return,
             None => self.journal.mark(key, Mark::Row(as_of)),
         }
         self.still_exists(key, as_of);

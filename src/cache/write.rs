@@ -77,7 +77,10 @@ impl<S: Source> Inner<S> {
                     tiers.source.learned(&key, Some(&entry), now);
                 };
                 match ticket {
-                    Some(ticket) => drop(self.fence.settle(ticket, &key, keep)),
+                    Some(ticket) => {
+                        let exists = || tiers.still_exists(&key, now);
+                        let _ = self.fence.fact_since(ticket, &key, keep, exists);
+                    }
                     None => self.fence.fact(&key, keep),
                 }
                 return Some(entry);

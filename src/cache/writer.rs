@@ -55,12 +55,14 @@ type Ticket<S> = super::fence::Ticket<<S as Source>::Key, Landing<S>>;
 pub(super) struct Writer<S: Source> {
     tiers: Arc<Tiers<S>>,
     fence: Arc<Fence<S::Key, Landing<S>>>,
-    shared: Arc<Shared>,
+    shared: Arc<Shared<Ticket<S>>>,
     clock: Clock,
     dir: PathBuf,
     /// Drawn before anything could be written. Only with it a store is restored from; one opened
     /// after it was given up would bring back what has been changed since, and is rebuilt from memory.
-    first: Option<Ticket<S>>,
+    first: Option<Arc<Ticket<S>>>,
+    /// The generation that was opened last, or that could not be.
+    generation: Option<u64>,
     hope_until: Moment,
     reported: Option<StoreError>,
     note: Option<Vec<u8>>,
@@ -85,12 +87,13 @@ impl<S: Source> Writer<S> {
     pub fn new(
         tiers: Arc<Tiers<S>>,
         fence: Arc<Fence<S::Key, Landing<S>>>,
-        shared: Arc<Shared>,
+        shared: Arc<Shared<Ticket<S>>>,
         clock: Clock,
         dir: PathBuf,
     ) -> Self {
         Self {
-            first: Some(fence.begin()),
+            first: Some(Arc::new(fence.begin())),
+            generation: None,
             hope_until: clock.now() + HOPE,
             tiers,
             fence,
@@ -121,6 +124,7 @@ impl<S: Source> Writer<S> {
                 Ok(mut open) => match self.serve(&mut open) {
                     Ok(()) => return,
                     Err(trouble) => {
+                        self.tiers.journal.set_served(false);
                         open.disk.let_go();
                         trouble
                     }
@@ -185,8 +189,8 @@ impl<S: Source> Writer<S> {
     /// Moves the current generation aside.
     fn quarantine(&self, what: &str) {
         let moved = Generations::open(&self.dir).and_then(|generations| {
-            let current = generations.current()?;
-            generations.quarantine(current.generation, self.clock.now())
+            let current = generations.current()?.generation;
+            generations.quarantine(self.generation.unwrap_or(current), self.clock.now())
         });
         match moved {
             Ok(path) => {
@@ -198,6 +202,7 @@ impl<S: Source> Writer<S> {
 
     /// Writes what the journal asks for until it is closed.
     fn serve(&mut self, open: &mut Open) -> Result<(), StoreError> {
+        self.tiers.journal.set_served(true);
         loop {
             let batch = self.tiers.journal.next(FLUSH_EVERY);
             let (last, waiting) = (batch.last, !batch.flushes.is_empty());
@@ -340,6 +345,7 @@ impl<S: Source> Writer<S> {
             .map_err(|error| classify_io(&error))?;
         std::mem::replace(&mut open.disk, fresh).let_go();
         open.generation = generation;
+        self.generation = Some(generation);
         self.discard_all_but(&open.generations, Some(generation));
         info!(rows, "The store was rewritten to give back disk space");
         Ok(())

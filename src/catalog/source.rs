@@ -9,7 +9,7 @@ use crate::product::ProductId;
 use crate::telemetry::Conversation;
 use crate::upstream::{Fetched, Inventory, UpstreamError};
 use http::StatusCode;
-use std::sync::OnceLock;
+use tokio::sync::Notify;
 
 /// The note that says every product there was at the time is in the store.
 pub(super) const LISTED: &[u8] = b"listed";
@@ -18,7 +18,8 @@ pub(super) const LISTED: &[u8] = b"listed";
 pub struct Products {
     pub(super) inventory: Inventory,
     pub(super) index: Index,
-    pub(super) restored: OnceLock<Restored>,
+    /// Somebody wants a listing pass.
+    pub(super) wanted: Notify,
     clock: Clock,
 }
 
@@ -30,7 +31,7 @@ impl Products {
         Self {
             inventory,
             index: Index::new(index_bytes),
-            restored: OnceLock::new(),
+            wanted: Notify::new(),
             clock,
         }
     }
@@ -106,9 +107,13 @@ impl Source for Products {
     }
 
     fn restored(&self, restored: &Restored) {
+        let late = self.index.is_complete();
         if restored.note.as_deref() == Some(LISTED) {
             self.index.complete();
         }
-        let _ = self.restored.set(restored.clone());
+        // What was left in disorder has to be confirmed, and so has what comes after a pass was through.
+        if !restored.clean || late {
+            self.wanted.notify_one();
+        }
     }
 }

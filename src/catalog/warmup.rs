@@ -16,6 +16,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -90,12 +91,13 @@ impl Catalog {
         }
         let running = async {
             self.cache.restored().await;
-            if !self.config.warmup_on_start && !self.was_left_in_disorder() {
-                self.wanted.notified().await;
+            // Restoring asks for a pass where the store was left in disorder.
+            if !self.config.warmup_on_start {
+                self.wanted().notified().await;
             }
             loop {
                 // What was wanted before this pass is what it does.
-                let _ = self.wanted.notified().now_or_never();
+                let _ = self.wanted().notified().now_or_never();
                 let began = self.clock.now();
                 if self.pass(&stop).await.is_err() {
                     return;
@@ -103,18 +105,13 @@ impl Catalog {
                 let took = self.clock.now().since(began);
                 match self.next_pass_after(took) {
                     Some(wait) => {
-                        let _ = tokio::time::timeout(wait, self.wanted.notified()).await;
+                        let _ = tokio::time::timeout(wait, self.wanted().notified()).await;
                     }
-                    None => self.wanted.notified().await,
+                    None => self.wanted().notified().await,
                 }
             }
         };
         stop.run_until_cancelled(running).await;
-    }
-
-    fn was_left_in_disorder(&self) -> bool {
-        let restored = self.cache.source().restored.get();
-        restored.is_some_and(|restored| !restored.clean)
     }
 
     /// How long to wait after a pass that took so long; `None` if entries never expire.
@@ -128,15 +125,19 @@ impl Catalog {
         (!ttl.is_zero()).then(|| due.saturating_sub(took).max(FIRST_PAUSE))
     }
 
+    fn wanted(&self) -> &Notify {
+        &self.cache.source().wanted
+    }
+
     /// Asks for a listing pass, after the one under way if there is one.
     pub(super) fn want_listing(&self) {
-        self.wanted.notify_one();
+        self.wanted().notify_one();
     }
 
     /// Asks for a complete index, unless that is on its way or can not be had.
     pub(super) fn want_index(&self) {
         if !self.progress.borrow().running && !self.index().has_overflown() {
-            self.wanted.notify_one();
+            self.wanted().notify_one();
         }
     }
 

@@ -4,9 +4,11 @@ use super::{Open, Ticket, Writer};
 use crate::cache::generations::{Current, Generations};
 use crate::cache::journal::Mark;
 use crate::cache::record::FORMAT;
+use crate::cache::status::Offer;
 use crate::cache::store::{Disk, Scan, StoreError, classify_io};
 use crate::cache::{Restored, Source, StoreStatus};
 use crate::telemetry::metrics;
+use std::sync::Arc;
 use tracing::{info, warn};
 
 impl<S: Source> Writer<S> {
@@ -16,21 +18,52 @@ impl<S: Source> Writer<S> {
     /// Every [`StoreError`]; nothing was deleted then but what was not to be used anyway.
     pub(super) fn open(&mut self) -> Result<Open, StoreError> {
         let generations = Generations::open(&self.dir).map_err(|error| classify_io(&error))?;
-        let current = generations.current().map_err(|error| classify_io(&error))?;
-        // Whoever opens it has its lock: only then may it be deleted.
-        let disk = match Disk::open(&generations.path(current.generation)) {
-            Err(StoreError::Full) if self.first.is_none() => return self.start_anew(generations),
-            result => result?,
+        let Some((disk, current)) = self.open_current(&generations)? else {
+            return self.start_anew(generations);
         };
-        if !self.is_ours(&disk)? {
-            self.first = None;
-        }
-        match self.first.take() {
-            Some(ticket) => self.adopt(disk, generations, current, &ticket),
-            None => {
+        let adopted =
+            self.is_ours(&disk)
+                .and_then(|is_ours| match self.first.take().filter(|_| is_ours) {
+                    Some(ticket) => self
+                        .adopt(&disk, &generations, current, &ticket)
+                        .map(|()| true),
+                    None => Ok(false),
+                });
+        match adopted {
+            Ok(true) => Ok(self.opened(disk, generations, current.generation)),
+            Ok(false) => {
                 disk.let_go();
                 self.start_anew(generations)
             }
+            Err(trouble) => {
+                disk.let_go();
+                Err(trouble)
+            }
+        }
+    }
+
+    /// Opens the current generation; `None` where only a full disk is in the way, and what lies there
+    /// is not to be used anyway.
+    fn open_current(
+        &mut self,
+        generations: &Generations,
+    ) -> Result<Option<(Disk, Current)>, StoreError> {
+        let current = || generations.current().map_err(|error| classify_io(&error));
+        let mut wanted = current()?;
+        loop {
+            self.generation = Some(wanted.generation);
+            // Whoever opens it has its lock: only then may it be deleted.
+            let disk = match Disk::open(&generations.path(wanted.generation)) {
+                Err(StoreError::Full) if self.first.is_none() => return Ok(None),
+                result => result?,
+            };
+            // While the lock was waited for, its holder may have moved on to another generation.
+            let now = current()?;
+            if now.generation == wanted.generation {
+                return Ok(Some((disk, now)));
+            }
+            disk.let_go();
+            wanted = now;
         }
     }
 
@@ -62,27 +95,31 @@ impl<S: Source> Writer<S> {
         disk.flush()
     }
 
-    /// Uses the store that was found. It is read before anything is written to it, so that a full
-    /// disk costs no more than its writes.
+    /// Uses the store that was found. It is read before much is written to it, so that a full disk
+    /// costs no more than its writes.
     fn adopt(
         &mut self,
-        disk: Disk,
-        generations: Generations,
+        disk: &Disk,
+        generations: &Generations,
         current: Current,
-        ticket: &Ticket<S>,
-    ) -> Result<Open, StoreError> {
-        self.restore(&disk, current.rows, ticket)?;
-        self.claim(&disk)?;
-        self.commit(&generations, current);
-        self.discard_all_but(&generations, Some(current.generation));
+        ticket: &Arc<Ticket<S>>,
+    ) -> Result<(), StoreError> {
+        self.restore(disk, current.rows, ticket)?;
+        if self.note.is_none() {
+            disk.set_state("note", None)?;
+        }
+        self.claim(disk)?;
+        self.commit(generations, current);
+        self.discard_all_but(generations, Some(current.generation));
         self.shared.set_status(StoreStatus::Up);
-        Ok(self.opened(disk, generations, current.generation))
+        Ok(())
     }
 
     /// Starts a generation of its own, to be filled from memory. What was there goes first: on a full
     /// disk it is what is in the way.
     fn start_anew(&mut self, generations: Generations) -> Result<Open, StoreError> {
         let generation = generations.unused().map_err(|error| classify_io(&error))?;
+        self.generation = Some(generation);
         self.discard_all_but(&generations, None);
         let opened = Disk::open(&generations.path(generation)).and_then(|disk| {
             self.claim(&disk)?;
@@ -135,21 +172,32 @@ impl<S: Source> Writer<S> {
         &mut self,
         disk: &Disk,
         expected_rows: u64,
-        ticket: &Ticket<S>,
+        ticket: &Arc<Ticket<S>>,
     ) -> Result<(), StoreError> {
         let clean = disk.state("clean")?.is_some();
-        self.shared.offer(Some((disk.clone(), clean)));
+        // From now on things change that are not on disk: a kill must not find it called clean. Where
+        // that can not be written, it can still be read.
+        let unclean = disk.set_state("clean", None).and_then(|()| disk.flush());
+        if let Err(error) = unclean {
+            metrics::store_error("write");
+            warn!(%error, "The store could not be marked as in use");
+        }
+        self.shared.offer(Some(Offer {
+            disk: disk.clone(),
+            clean,
+            ticket: Arc::clone(ticket),
+        }));
         self.shared.set_status(StoreStatus::Restoring);
         let now = self.clock.now();
         let scanned = disk.scan(|bytes, row, value| {
             if let Some(key) = self.tiers.source.decode_key(bytes) {
                 let (as_of, entry) = self.tiers.revive(&key, row, value, now, clean);
-                let restored = self
-                    .fence
-                    .settle(ticket, &key, || self.tiers.restore(&key, as_of, entry));
-                if restored.is_err() {
-                    self.tiers.refuse_restored(&key, as_of);
-                }
+                let _ = self.fence.settle_or(
+                    ticket,
+                    &key,
+                    || self.tiers.restore(&key, as_of, entry),
+                    || self.tiers.refuse_restored(&key, as_of),
+                );
             }
         });
         self.shared.offer(None);
