@@ -105,10 +105,7 @@ impl<K: Clone + Eq + Hash, F: Clone> Fence<K, F> {
     /// not settle, and nobody joins them any more.
     pub fn fact<R>(&self, key: &K, apply: impl FnOnce() -> R) -> R {
         let mut state = self.lock();
-        state.now += 1;
-        let now = state.now;
-        state.flights.remove(key);
-        state.record(key, now);
+        state.happen(key);
         apply()
     }
 
@@ -147,13 +144,14 @@ impl<K: Clone + Eq + Hash, F: Clone> Fence<K, F> {
         apply: impl FnOnce() -> R,
         otherwise: impl FnOnce(),
     ) -> Result<R, Refused> {
-        let mut state = self.lock();
-        if let Err(refused) = state.admit(ticket.began, key) {
-            otherwise();
-            return Err(refused);
-        }
-        state.record(key, ticket.began);
-        Ok(apply())
+        let began = ticket.began;
+        self.admit(
+            ticket,
+            key,
+            |state| state.record(key, began),
+            apply,
+            otherwise,
+        )
     }
 
     /// Records a fact that is as old as `ticket` where something newer is known, and as new as now
@@ -168,16 +166,7 @@ impl<K: Clone + Eq + Hash, F: Clone> Fence<K, F> {
         apply: impl FnOnce() -> R,
         otherwise: impl FnOnce(),
     ) -> Result<R, Refused> {
-        let mut state = self.lock();
-        if let Err(refused) = state.admit(ticket.began, key) {
-            otherwise();
-            return Err(refused);
-        }
-        state.now += 1;
-        let now = state.now;
-        state.flights.remove(key);
-        state.record(key, now);
-        Ok(apply())
+        self.admit(ticket, key, |state| state.happen(key), apply, otherwise)
     }
 
     /// Applies what follows from a load that learned nothing about `key`: it failed. Unlike what is
@@ -191,8 +180,7 @@ impl<K: Clone + Eq + Hash, F: Clone> Fence<K, F> {
         key: &K,
         apply: impl FnOnce() -> R,
     ) -> Result<R, Refused> {
-        self.lock().admit(ticket.began, key)?;
-        Ok(apply())
+        self.admit(ticket, key, |_| (), apply, || ())
     }
 
     /// Whether somebody is loading `key`.
@@ -204,6 +192,31 @@ impl<K: Clone + Eq + Hash, F: Clone> Fence<K, F> {
     #[cfg(test)]
     pub fn remembered(&self) -> usize {
         self.lock().facts.len()
+    }
+}
+
+impl<K: Clone + Eq + Hash, F> Fence<K, F> {
+    /// Under the lock: `record` and `apply` where the load behind `ticket` has a say about `key`,
+    /// `otherwise` where it has not.
+    fn admit<R>(
+        &self,
+        ticket: &Ticket<K, F>,
+        key: &K,
+        record: impl FnOnce(&mut State<K, F>),
+        apply: impl FnOnce() -> R,
+        otherwise: impl FnOnce(),
+    ) -> Result<R, Refused> {
+        let mut state = self.lock();
+        match state.admit(ticket.began, key) {
+            Ok(()) => {
+                record(&mut state);
+                Ok(apply())
+            }
+            Err(refused) => {
+                otherwise();
+                Err(refused)
+            }
+        }
     }
 }
 
@@ -245,6 +258,13 @@ impl<K: Clone + Eq + Hash, F> State<K, F> {
             return Err(Refused::Outdated);
         }
         Ok(())
+    }
+
+    /// Something happened to `key` just now: nobody joins a load that began before.
+    fn happen(&mut self, key: &K) {
+        self.now += 1;
+        self.flights.remove(key);
+        self.record(key, self.now);
     }
 
     fn draw(&mut self) -> u64 {
