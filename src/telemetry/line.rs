@@ -113,6 +113,10 @@ where
 impl Members<'_, '_> {
     /// Writes one member per name that `field` goes by.
     fn write(&mut self, field: &Field, value: fmt::Arguments<'_>, is_text: bool) {
+        // Where in its source a library logs from: paths of the machine that built it.
+        if matches!(field.name(), "log.file" | "log.line" | "log.module_path") {
+            return;
+        }
         for name in members_of(&field.name()) {
             self.has_trace_id |= *name == "TraceId";
             self.result = self.result.and_then(|()| {
@@ -298,6 +302,21 @@ mod tests {
         assert!(line["Hostname"].is_string());
         let timestamp = line["timestamp"].as_str().unwrap();
         assert!(timestamp.ends_with('Z') && timestamp.parse::<jiff::Timestamp>().is_ok());
+    }
+
+    #[test]
+    fn a_librarys_line_tells_its_name_but_no_path_of_the_build() {
+        let lines = logged(|| {
+            tracing::warn!(
+                "log.target" = "sled::pagecache",
+                "log.file" = "/somebody/.cargo/registry/lib.rs",
+                "log.line" = 7,
+                "something"
+            );
+        });
+        let line = lines.first().unwrap();
+        assert_eq!(line["log.target"], "sled::pagecache");
+        assert!(!line.to_string().contains("somebody"), "{line}");
     }
 
     #[test]
