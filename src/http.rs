@@ -3,6 +3,7 @@
 mod admission;
 pub mod auth;
 pub mod caching;
+mod collection;
 mod conditional;
 pub(crate) mod extract;
 pub mod fault;
@@ -12,6 +13,7 @@ pub mod observe;
 pub mod openapi;
 mod products;
 mod uri;
+mod writes;
 
 use crate::catalog::Catalog;
 use crate::clock::Clock;
@@ -178,11 +180,11 @@ async fn nowhere() -> Fault {
 /// The routes that the OpenAPI document describes.
 fn documented() -> OpenApiRouter<Shared> {
     OpenApiRouter::default()
-        .routes(routes!(products::query_products, products::create_product))
+        .routes(routes!(collection::query_products, writes::create_product))
         .routes(routes!(
             products::get_product,
-            products::replace_product,
-            products::delete_product
+            writes::replace_product,
+            writes::delete_product
         ))
         .routes(routes!(health::get_health))
 }

@@ -1,5 +1,6 @@
 //! Products, and nothing but: no I/O, no clock, no framework.
 
+mod criteria;
 mod cursor;
 mod draft;
 mod model;
@@ -7,6 +8,7 @@ mod query;
 mod representation;
 mod strict;
 
+pub use criteria::{Comparison, Criteria, Field, Key, Operand, Place, SortKey, Term};
 pub use cursor::Cursor;
 pub use draft::{Draft, Problem, ProblemCode};
 pub use model::{

@@ -1,0 +1,160 @@
+//! Writing products, through to the inventory. Each handler translates; decisions live in
+//! [`catalog`](crate::catalog).
+
+use super::auth::Writer;
+use super::caching::{MEDIA_TYPE, NoBody};
+use super::extract::{Id, JsonBody};
+use super::fault::{Fault, NO_STORE};
+use super::openapi::{NewProduct, Product};
+use crate::catalog::{Catalog, Written};
+use crate::telemetry::Conversation;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, LAST_MODIFIED, LOCATION};
+use http::{HeaderValue, StatusCode};
+use std::sync::Arc;
+
+/// Create a product.
+///
+/// Written to the inventory first; once this answers, every read on this replica sees it.
+#[utoipa::path(
+    post,
+    path = "/products",
+    operation_id = "createProduct",
+    tag = "products",
+    security(("apiKey" = [])),
+    request_body(content = NewProduct, content_type = "application/json", description = "The product; the inventory chooses the id where none is given."),
+    responses(
+        (status = 201, description = "The product as it was stored.", body = Product, content_type = "application/json;v=2",
+            headers(
+            ("location" = String, description = "Where the product is."),
+            ("etag" = String, description = "Strong entity tag."))),
+        (status = 400, description = "The body is not a product; every problem is listed."),
+        (status = 401, description = "The key is missing or wrong."),
+        (status = 403, description = "Writes are switched off."),
+        (status = 409, description = "The product conflicts with one that exists."),
+        (status = 408, description = "The body did not arrive in time; nothing was written."),
+        (status = 412, description = "The inventory's state has changed; nothing was written."),
+        (status = 413, description = "The body is larger than 1 MiB."),
+        (status = 415, description = "The body is not announced as JSON."),
+        (status = 504, description = "Whether the product was created is not known; read before trying again."),
+    )
+)]
+pub(super) async fn create_product(
+    State(catalog): State<Arc<Catalog>>,
+    writer: Writer,
+    conversation: Conversation,
+    body: JsonBody,
+) -> Result<Response, Fault> {
+    let draft = body.into_draft(None)?;
+    let written = catalog.create(draft, conversation).await?;
+    Ok(stored(&writer, &written))
+}
+
+/// Create or update a product.
+///
+/// Written to the inventory first; once this answers, every read on this replica sees it.
+#[utoipa::path(
+    put,
+    path = "/products/{productId}",
+    operation_id = "replaceProduct",
+    tag = "products",
+    security(("apiKey" = [])),
+    params(("productId" = String, Path, description = "The product's id.", example = "KETTLE-17")),
+    request_body(content = NewProduct, content_type = "application/json", description = "The whole product; its id, where given, is the path's."),
+    responses(
+        (status = 200, description = "The product as it was stored.", body = Product, content_type = "application/json;v=2",
+            headers(("etag" = String, description = "Strong entity tag."))),
+        (status = 201, description = "The product was created, as it was stored.", body = Product, content_type = "application/json;v=2",
+            headers(
+            ("location" = String, description = "Where the product is."),
+            ("etag" = String, description = "Strong entity tag."))),
+        (status = 400, description = "The body is not a product; every problem is listed."),
+        (status = 401, description = "The key is missing or wrong."),
+        (status = 403, description = "Writes are switched off, or the id breaks the pattern of ids."),
+        (status = 409, description = "The write conflicts with the product's state."),
+        (status = 410, description = "The product is gone for good."),
+        (status = 412, description = "The product has changed."),
+        (status = 404, description = "The inventory has no such product and does not create it."),
+        (status = 408, description = "The body did not arrive in time; nothing was written."),
+        (status = 413, description = "The body is larger than 1 MiB."),
+        (status = 415, description = "The body is not announced as JSON."),
+        (status = 504, description = "Whether the product was written is not known; read before trying again."),
+    )
+)]
+pub(super) async fn replace_product(
+    State(catalog): State<Arc<Catalog>>,
+    writer: Writer,
+    Id(id): Id,
+    conversation: Conversation,
+    body: JsonBody,
+) -> Result<Response, Fault> {
+    let draft = body.into_draft(Some(&id))?;
+    let written = catalog.replace(id, draft, conversation).await?;
+    Ok(stored(&writer, &written))
+}
+
+/// Delete a product.
+///
+/// Deleted in the inventory first; once this answers, every read on this replica says 404.
+#[utoipa::path(
+    delete,
+    path = "/products/{productId}",
+    operation_id = "deleteProduct",
+    tag = "products",
+    security(("apiKey" = [])),
+    params(("productId" = String, Path, description = "The product's id.", example = "KETTLE-17")),
+    responses(
+        (status = 204, description = "The product is gone."),
+        (status = 401, description = "The key is missing or wrong."),
+        (status = 403, description = "Writes are switched off, or the id breaks the pattern of ids."),
+        (status = 404, description = "There is no such product."),
+        (status = 409, description = "The deletion conflicts with the product's state."),
+        (status = 410, description = "The product is gone for good."),
+        (status = 412, description = "The product has changed."),
+        (status = 504, description = "Whether the product was deleted is not known; read before trying again."),
+    )
+)]
+pub(super) async fn delete_product(
+    State(catalog): State<Arc<Catalog>>,
+    writer: Writer,
+    Id(id): Id,
+    conversation: Conversation,
+) -> Result<Response, Fault> {
+    let product = id.as_str().to_owned();
+    catalog.delete(id, conversation).await?;
+    tracing::info!(writer = writer.name, product, "Product deleted");
+    Ok((
+        StatusCode::NO_CONTENT,
+        [(CACHE_CONTROL, NO_STORE)],
+        Body::new(NoBody),
+    )
+        .into_response())
+}
+
+/// Answers a write with what was stored.
+fn stored(writer: &Writer, written: &Written) -> Response {
+    let product = written.id.as_str();
+    let created = written.created;
+    tracing::info!(writer = writer.name, product, created, "Product written");
+
+    let representation = &written.served.stored.representation;
+    let mut response = Response::new(Body::from(representation.body.clone()));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, MEDIA_TYPE);
+    headers.insert(CACHE_CONTROL, NO_STORE);
+    headers.insert(ETAG, representation.etag.clone());
+    if let Some(modified) = &representation.last_modified {
+        headers.insert(LAST_MODIFIED, modified.header.clone());
+    }
+    // An id has only characters that a path takes as they are.
+    if let (true, Ok(location)) = (
+        created,
+        HeaderValue::try_from(format!("/products/{product}")),
+    ) {
+        headers.insert(LOCATION, location);
+        *response.status_mut() = StatusCode::CREATED;
+    }
+    response
+}
