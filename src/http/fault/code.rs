@@ -13,6 +13,10 @@ pub enum ErrorCode {
     UriTooLong,
     /// A credential was sent in the query.
     CredentialInQuery,
+    /// A header has a value it can not have.
+    InvalidHeader,
+    /// The client takes none of the representations there are.
+    NotAcceptable,
     /// A request the framework refused for a reason that has no code of its own.
     InvalidRequest,
     /// A query parameter has a value it can not have, or not beside another.
@@ -69,11 +73,13 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All of them.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 31] = [
         Self::RouteNotFound,
         Self::MethodNotAllowed,
         Self::UriTooLong,
         Self::CredentialInQuery,
+        Self::InvalidHeader,
+        Self::NotAcceptable,
         Self::InvalidRequest,
         Self::InvalidParameter,
         Self::UnknownParameter,
@@ -108,6 +114,8 @@ impl ErrorCode {
             Self::MethodNotAllowed => "METHOD_NOT_ALLOWED",
             Self::UriTooLong => "URI_TOO_LONG",
             Self::CredentialInQuery => "CREDENTIAL_IN_QUERY",
+            Self::InvalidHeader => "INVALID_HEADER",
+            Self::NotAcceptable => "NOT_ACCEPTABLE",
             Self::InvalidRequest => "INVALID_REQUEST",
             Self::InvalidParameter => "INVALID_PARAMETER",
             Self::UnknownParameter => "UNKNOWN_PARAMETER",
@@ -140,6 +148,7 @@ impl ErrorCode {
     pub const fn status(self) -> StatusCode {
         match self {
             Self::CredentialInQuery
+            | Self::InvalidHeader
             | Self::InvalidRequest
             | Self::InvalidParameter
             | Self::UnknownParameter
@@ -161,6 +170,7 @@ impl ErrorCode {
                 StatusCode::NOT_FOUND
             }
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
             Self::ProductConflict => StatusCode::CONFLICT,
             Self::ProductGone => StatusCode::GONE,
             Self::ProductChanged => StatusCode::PRECONDITION_FAILED,
@@ -178,6 +188,8 @@ impl ErrorCode {
             Self::MethodNotAllowed => "This method is not available here; see Allow.",
             Self::UriTooLong => "Path and query together are longer than 8 KiB.",
             Self::CredentialInQuery => "Credentials belong in a header, never in the query.",
+            Self::InvalidHeader => "A header has a value it can not have.",
+            Self::NotAcceptable => "There is no representation of this that Accept allows.",
             Self::InvalidRequest => "The request can not be understood.",
             Self::InvalidParameter => "A query parameter has a value it can not have.",
             Self::UnknownParameter => "This query parameter does not exist here.",

@@ -18,6 +18,8 @@ pub struct Reason {
     pub field: Option<String>,
     /// The query parameter it is about.
     pub parameter: Option<String>,
+    /// The request header it is about, in lower case.
+    pub header: Option<&'static str>,
 }
 
 /// One thing that is wrong.
@@ -40,6 +42,10 @@ pub(super) struct ErrorBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     parameter: Option<String>,
+    /// The request header it is about, in lower case.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, nullable = false)]
+    header: Option<&'static str>,
 }
 
 // === impl Reason ===
@@ -52,6 +58,20 @@ impl Reason {
             description: Cow::Borrowed(code.description()),
             field: None,
             parameter: None,
+            header: None,
+        }
+    }
+
+    /// A reason about a request header, in words that say what is wrong with it.
+    pub fn header(
+        code: ErrorCode,
+        header: &'static str,
+        description: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self {
+            description: description.into(),
+            header: Some(header),
+            ..Self::new(code)
         }
     }
 }
@@ -99,6 +119,7 @@ impl ErrorBody {
             description: Cow::Borrowed("Internal Server Error"),
             field: None,
             parameter: None,
+            header: None,
         }
     }
 }
@@ -110,6 +131,7 @@ impl From<&Reason> for ErrorBody {
             description: reason.description.clone(),
             field: reason.field.clone(),
             parameter: reason.parameter.clone(),
+            header: reason.header,
         }
     }
 }
