@@ -11,8 +11,8 @@ mod write;
 
 pub use crate::cache::{Entry, EvictionCause, Inspection, Outcome, Stats};
 pub use crate::product::{
-    Cursor, Draft, PageQuery, Position, Problem, ProblemCode, Product, ProductId, QueryProblem,
-    QueryProblemCode, Representation,
+    Criteria, Cursor, Draft, PageQuery, Place, Position, Problem, ProblemCode, Product, ProductId,
+    QueryProblem, QueryProblemCode, Representation,
 };
 pub use health::{Check, CheckStatus, Health};
 pub use invalidate::{Invalidated, Mode, Selector};
@@ -63,6 +63,24 @@ pub struct Page {
     pub after: Option<Cursor>,
     /// Whether the inventory answered (the index is not complete), not the local index.
     pub forwarded: bool,
+}
+
+/// What products are grouped by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grouping {
+    /// Their category.
+    Category,
+    /// Their brand.
+    Brand,
+}
+
+/// The products that have one category, or one brand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// The category or brand.
+    pub name: Box<str>,
+    /// How many products have it; at least one.
+    pub count: u64,
 }
 
 /// A product that was written.

@@ -8,7 +8,7 @@ mod query;
 mod representation;
 mod strict;
 
-pub use criteria::{Comparison, Criteria, Field, Key, Operand, Place, SortKey, Term};
+pub use criteria::{Comparison, Criteria, Field, Fingerprint, Key, Operand, Place, SortKey, Term};
 pub use cursor::Cursor;
 pub use draft::{Draft, Problem, ProblemCode};
 pub use model::{

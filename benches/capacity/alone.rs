@@ -8,7 +8,7 @@ use bytes::Bytes;
 use clap::ValueEnum;
 use http::Request;
 use product_catalog::app::App;
-use product_catalog::catalog::{Catalog, PageQuery, Position};
+use product_catalog::catalog::{Catalog, Criteria, PageQuery, Position};
 use product_catalog::telemetry::{Conversation, Stopwatch};
 use product_catalog::upstream::transport::{self, BodyLimit, Transport};
 use serde::de::DeserializeOwned;
@@ -221,6 +221,7 @@ async fn weigh(catalog: &Catalog) -> anyhow::Result<(u64, u64)> {
     loop {
         let query = PageQuery {
             limit: OUR_PAGE,
+            criteria: Criteria::default(),
             position,
         };
         let page = catalog.page(&query, Conversation::new()).await?;

@@ -3,7 +3,7 @@
 use super::{Catalog, CatalogError, Page, Served};
 use crate::cache::ReadError;
 use crate::catalog::stored::Stored;
-use crate::product::{Cursor, PageQuery, Position, ProductId};
+use crate::product::{Criteria, Cursor, PageQuery, Place, Position, ProductId};
 use crate::telemetry::Conversation;
 use crate::upstream::{Confirmed, UpstreamError, Validators};
 use futures_util::future::join_all;
@@ -25,7 +25,7 @@ impl Catalog {
         Ok(self.cache.get(id, cause).await?.into())
     }
 
-    /// One page, in id order, from the local index; from the inventory until that is complete.
+    /// One page, from the local index; a plain one from the inventory until that is complete.
     ///
     /// # Errors
     /// [`CatalogError::BadCursor`], [`CatalogError::Unavailable`].
@@ -36,25 +36,37 @@ impl Catalog {
                 self.forward(query.limit, Some(cursor), cause).await
             }
             Position::Before(Cursor::Upstream(_)) => Err(CatalogError::BadCursor),
-            Position::Start if !complete => {
+            Position::Start if !complete && query.criteria.is_plain() => {
                 self.want_index();
                 self.forward(query.limit, None, cause).await
             }
-            Position::After(Cursor::Local(_)) | Position::Before(Cursor::Local(_)) if !complete => {
+            _ if !complete => {
                 self.want_index();
-                Err(CatalogError::Unavailable {
-                    retry_after: RETRY_AFTER_INDEX,
-                    cause: "the index is not complete yet".to_owned(),
-                })
+                Err(index_is_not_complete())
             }
+            // Only the order of ids is kept.
+            _ if !query.criteria.is_plain() => Err(index_is_not_complete()),
             Position::Start => self.walk_on(None, query.limit, cause).await,
-            Position::After(Cursor::Local(id)) => {
-                self.walk_on(Some(id.clone()), query.limit, cause).await
+            Position::After(Cursor::Local { place, .. }) => {
+                self.walk_on(Some(place.id.clone()), query.limit, cause)
+                    .await
             }
-            Position::Before(Cursor::Local(id)) => {
-                self.walk_back(id.clone(), query.limit, cause).await
+            Position::Before(Cursor::Local { place, .. }) => {
+                self.walk_back(place.id.clone(), query.limit, cause).await
             }
         }
+    }
+
+    /// Several products at once, in the order asked; `None` for one that does not exist.
+    ///
+    /// # Errors
+    /// [`CatalogError::Unavailable`] where one of them can not be had now.
+    pub async fn many(
+        &self,
+        ids: &[ProductId],
+        cause: Conversation,
+    ) -> Result<Vec<(ProductId, Option<Served>)>, CatalogError> {
+        self.look_up(ids.to_vec(), cause).await
     }
 
     /// The page after `at`. Products that turn out to be gone make room for the next ones.
@@ -103,15 +115,26 @@ impl Catalog {
         ids: Vec<ProductId>,
         cause: Conversation,
     ) -> Result<Vec<(ProductId, Served)>, CatalogError> {
+        let found = self.look_up(ids, cause).await?.into_iter();
+        Ok(found
+            .filter_map(|(id, served)| Some((id, served?)))
+            .collect())
+    }
+
+    /// Reads products side by side. A list is no product read: nothing is counted.
+    async fn look_up(
+        &self,
+        ids: Vec<ProductId>,
+        cause: Conversation,
+    ) -> Result<Vec<(ProductId, Option<Served>)>, CatalogError> {
         let reads = ids.into_iter().map(|id| async move {
             match self.cache.look(&id, cause).await {
-                Ok(served) => Ok(Some((id, Served::from(served)))),
-                Err(ReadError::Gone(..)) => Ok(None),
+                Ok(served) => Ok((id, Some(Served::from(served)))),
+                Err(ReadError::Gone(..)) => Ok((id, None)),
                 Err(error) => Err(CatalogError::from(error)),
             }
         });
-        let found: Result<Vec<_>, _> = join_all(reads).await.into_iter().collect();
-        Ok(found?.into_iter().flatten().collect())
+        join_all(reads).await.into_iter().collect()
     }
 
     /// The inventory's own page, while there is no complete index to answer from.
@@ -154,7 +177,10 @@ impl Catalog {
 impl Page {
     /// A page from the index, with cursors at its ends where there is more.
     fn local(items: Vec<(ProductId, Served)>, has_before: bool, has_after: bool) -> Self {
-        let at = |item: Option<&(ProductId, Served)>| item.map(|(id, _)| Cursor::Local(id.clone()));
+        let at = |item: Option<&(ProductId, Served)>| {
+            let (keys, id) = (Vec::new(), item?.0.clone());
+            Some(Cursor::at(&Criteria::default(), Place { keys, id }))
+        };
         Self {
             before: at(items.first()).filter(|_| has_before),
             after: at(items.last()).filter(|_| has_after),
@@ -177,6 +203,14 @@ impl From<ReadError<StatusCode, UpstreamError>> for CatalogError {
                 cause: "the load broke off".to_owned(),
             },
         }
+    }
+}
+
+/// What only the complete index can answer.
+fn index_is_not_complete() -> CatalogError {
+    CatalogError::Unavailable {
+        retry_after: RETRY_AFTER_INDEX,
+        cause: "the index is not complete yet".to_owned(),
     }
 }
 

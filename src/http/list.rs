@@ -120,7 +120,7 @@ fn remaining_of(page: &Page) -> Duration {
 mod tests {
     use super::*;
     use crate::catalog::Entry;
-    use crate::catalog::{Cursor, ProductId, Representation, Stored};
+    use crate::catalog::{Criteria, Cursor, Place, ProductId, Representation, Stored};
     use crate::clock::Moment;
     use axum::body::to_bytes;
     use http::HeaderMap;
@@ -150,7 +150,10 @@ mod tests {
     }
 
     fn page(items: Vec<Served>) -> Page {
-        let cursor = |id| Some(Cursor::Local(ProductId::parse(id).unwrap()));
+        let cursor = |id| {
+            let (keys, id) = (Vec::new(), ProductId::parse(id).unwrap());
+            Some(Cursor::at(&Criteria::default(), Place { keys, id }))
+        };
         Page {
             items,
             before: cursor("a"),

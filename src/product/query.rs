@@ -1,16 +1,20 @@
 //! What a caller may ask of the collection.
 
-use super::Cursor;
+mod print;
+
 use super::draft::is_plain_name;
+use super::{Criteria, Cursor};
 use std::borrow::Cow;
 
-/// One page of products, in id order.
+/// One page of products.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageQuery {
     /// Products on the page at most, 1 to 100.
     pub limit: usize,
-    /// Where the page lies.
+    /// Where the page lies. Its cursor is one of the criteria's.
     pub position: Position,
+    /// Which products, in what order.
+    pub criteria: Criteria,
 }
 
 /// Where a page lies in its collection.
@@ -40,6 +44,8 @@ pub struct QueryProblem {
 pub enum QueryProblemCode {
     /// A parameter's value is outside what it may be.
     InvalidParameter,
+    /// A cursor that no page of these criteria has.
+    InvalidCursor,
     /// There is no such parameter.
     UnknownParameter,
     /// A parameter is there more than once.
@@ -83,8 +89,10 @@ impl PageQuery {
                 "`limit` must be an integer from 1 to 100",
             ));
         }
-        let after = cursor("after", given.after.as_deref(), &mut problems);
-        let before = cursor("before", given.before.as_deref(), &mut problems);
+        let criteria = Criteria::default();
+        let mut cursor = |name, text| cursor(name, text, &criteria, &mut problems);
+        let after = cursor("after", given.after.as_deref());
+        let before = cursor("before", given.before.as_deref());
         if given.after.is_some() && given.before.is_some() {
             problems.push(QueryProblem::new(
                 "before",
@@ -98,7 +106,11 @@ impl PageQuery {
             (None, None) => Position::Start,
         };
         match limit {
-            Some(limit) if problems.is_empty() => Ok(Self { limit, position }),
+            Some(limit) if problems.is_empty() => Ok(Self {
+                limit,
+                position,
+                criteria,
+            }),
             _ => Err(problems),
         }
     }
@@ -109,6 +121,7 @@ impl Default for PageQuery {
         Self {
             limit: Self::DEFAULT_LIMIT,
             position: Position::Start,
+            criteria: Criteria::default(),
         }
     }
 }
@@ -188,13 +201,20 @@ fn parse_limit(text: &str) -> Option<usize> {
     (1..=PageQuery::MAX_LIMIT).contains(&limit).then_some(limit)
 }
 
-fn cursor(name: &str, text: Option<&str>, problems: &mut Vec<QueryProblem>) -> Option<Cursor> {
-    let parsed = Cursor::parse(text?);
+fn cursor(
+    name: &str,
+    text: Option<&str>,
+    criteria: &Criteria,
+    problems: &mut Vec<QueryProblem>,
+) -> Option<Cursor> {
+    // The inventory's own list can only be walked on.
+    let walks = |cursor: &Cursor| name == "after" || matches!(cursor, Cursor::Local { .. });
+    let parsed = Cursor::parse(text?).filter(|cursor| cursor.belongs_to(criteria) && walks(cursor));
     if parsed.is_none() {
-        let description = format!("`{name}` is not a cursor that this collection gave out");
+        let description = format!("`{name}` is not a cursor that a page of this query has");
         problems.push(QueryProblem::new(
             name,
-            QueryProblemCode::InvalidParameter,
+            QueryProblemCode::InvalidCursor,
             description,
         ));
     }
@@ -205,8 +225,13 @@ fn cursor(name: &str, text: Option<&str>, problems: &mut Vec<QueryProblem>) -> O
 mod tests {
     use super::QueryProblemCode::*;
     use super::*;
-    use crate::product::ProductId;
+    use crate::product::{Place, ProductId};
     use proptest::prelude::*;
+
+    fn by_id(id: &str) -> Cursor {
+        let id = ProductId::parse(id).unwrap();
+        Cursor::at(&Criteria::default(), Place { keys: vec![], id })
+    }
 
     fn parse(pairs: &[(&str, &str)]) -> Result<PageQuery, Vec<(String, QueryProblemCode)>> {
         PageQuery::parse(pairs.iter().map(|(n, v)| (Cow::from(*n), Cow::from(*v)))).map_err(
@@ -225,7 +250,8 @@ mod tests {
             parse(&[]),
             Ok(PageQuery {
                 limit: 20,
-                position: Position::Start
+                position: Position::Start,
+                criteria: Criteria::default(),
             })
         );
     }
@@ -256,7 +282,7 @@ mod tests {
 
     #[test]
     fn a_cursor_says_where_the_page_lies() {
-        let cursor = Cursor::Local(ProductId::parse("p-1").unwrap());
+        let cursor = by_id("p-1");
         let text = cursor.encode();
         assert_eq!(
             parse(&[("after", &text)]).unwrap().position,
@@ -270,7 +296,7 @@ mod tests {
 
     #[test]
     fn all_problems_are_named_at_once() {
-        let text = Cursor::Local(ProductId::parse("p-1").unwrap()).encode();
+        let text = by_id("p-1").encode();
         let pairs = [
             ("colour", "red"),
             ("offset", "20"),
@@ -288,7 +314,7 @@ mod tests {
                 (String::new(), UnknownParameter),
                 ("limit".into(), RepeatedParameter),
                 ("limit".into(), InvalidParameter),
-                ("after".into(), InvalidParameter),
+                ("after".into(), InvalidCursor),
                 ("before".into(), ConflictingParameters),
             ])
         );

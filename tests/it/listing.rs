@@ -122,7 +122,7 @@ async fn bad_queries_are_400_and_name_the_parameter() {
         );
     }
     let both = app
-        .get("/products?after=AWxQLTAwMDAwMg&before=AWxQLTAwMDAwMg")
+        .get("/products?after=AmzjsMRCmPwcFAAIUC0wMDAwMDI&before=AmzjsMRCmPwcFAAIUC0wMDAwMDI")
         .await;
     assert_eq!(both.status(), 400);
 }

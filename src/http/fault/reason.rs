@@ -80,6 +80,7 @@ impl From<QueryProblem> for Reason {
     fn from(problem: QueryProblem) -> Self {
         let code = match problem.code {
             QueryProblemCode::InvalidParameter => ErrorCode::InvalidParameter,
+            QueryProblemCode::InvalidCursor => ErrorCode::InvalidCursor,
             QueryProblemCode::UnknownParameter => ErrorCode::UnknownParameter,
             QueryProblemCode::RepeatedParameter => ErrorCode::RepeatedParameter,
             QueryProblemCode::ConflictingParameters => ErrorCode::ConflictingParameters,

@@ -157,7 +157,7 @@ pub(super) fn example(name: &str) -> Option<Value> {
         "NewProduct" => Some(new_product()),
         "ProductPage" => Some(json!({
             "data": [product()],
-            "paging": { "cursors": { "after": "AWxLRVRUTEUtMTc", "before": "AWxLRVRUTEUtMTc" } }
+            "paging": { "cursors": { "after": "AmzjsMRCmPwcFAAJS0VUVExFLTE3", "before": "AmzjsMRCmPwcFAAJS0VUVExFLTE3" } }
         })),
         _ => None,
     }
