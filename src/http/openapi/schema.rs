@@ -52,19 +52,42 @@ pub struct NewProduct {
     #[schema(pattern = "^[A-Za-z0-9][A-Za-z0-9._~:@+-]{0,127}$", nullable = false)]
     pub id: Option<String>,
     /// Stock keeping unit.
-    #[schema(min_length = 1, max_length = 256, nullable = false)]
+    #[schema(
+        min_length = 1,
+        max_length = 256,
+        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*[^\\s\\x00-\\x1f\\x7f-\\x9f][^\\x00-\\x1f\\x7f-\\x9f]*$",
+        nullable = false
+    )]
     pub sku: Option<String>,
     /// Display name.
-    #[schema(min_length = 1, max_length = 512)]
+    #[schema(
+        min_length = 1,
+        max_length = 512,
+        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*[^\\s\\x00-\\x1f\\x7f-\\x9f][^\\x00-\\x1f\\x7f-\\x9f]*$"
+    )]
     pub name: String,
     /// Free text.
-    #[schema(max_length = 20000, nullable = false)]
+    #[schema(
+        max_length = 20000,
+        pattern = "^[^\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f]*$",
+        nullable = false
+    )]
     pub description: Option<String>,
     /// Category name.
-    #[schema(min_length = 1, max_length = 256, nullable = false)]
+    #[schema(
+        min_length = 1,
+        max_length = 256,
+        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*[^\\s\\x00-\\x1f\\x7f-\\x9f][^\\x00-\\x1f\\x7f-\\x9f]*$",
+        nullable = false
+    )]
     pub category: Option<String>,
     /// Brand name.
-    #[schema(min_length = 1, max_length = 256, nullable = false)]
+    #[schema(
+        min_length = 1,
+        max_length = 256,
+        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*[^\\s\\x00-\\x1f\\x7f-\\x9f][^\\x00-\\x1f\\x7f-\\x9f]*$",
+        nullable = false
+    )]
     pub brand: Option<String>,
     /// Price.
     pub price: NewPrice,
@@ -87,7 +110,11 @@ pub struct NewProduct {
 
 /// A label.
 #[derive(ToSchema)]
-#[schema(min_length = 1, max_length = 64)]
+#[schema(
+    min_length = 1,
+    max_length = 64,
+    pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*[^\\s\\x00-\\x1f\\x7f-\\x9f][^\\x00-\\x1f\\x7f-\\x9f]*$"
+)]
 pub struct Tag(pub String);
 
 /// An amount of money as it is written.

@@ -1,0 +1,196 @@
+//! Which operation may answer which error code, told by what the operation is like; and what a fault with
+//! that code looks like.
+
+use crate::http::fault::ErrorCode;
+use http::StatusCode;
+use serde_json::{Value, json};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::path::{Operation, ParameterIn};
+
+/// The name of the example of a fault that explains nothing.
+pub(super) const UNEXPLAINED: &str = "SERVER_ERROR";
+
+/// What an operation is like, as far as it decides which errors it may answer.
+#[derive(Clone, Copy, Debug)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a question of its own about the operation"
+)]
+pub(super) struct Traits {
+    /// It asks who is calling.
+    pub is_guarded: bool,
+    /// It changes products.
+    pub is_write: bool,
+    /// It reads a body.
+    pub has_body: bool,
+    /// It has query parameters.
+    pub has_query: bool,
+    /// It can be asked for another page.
+    pub has_cursors: bool,
+    /// A product's id is in its path.
+    pub names_product: bool,
+    /// Its answers have versions.
+    pub is_negotiated: bool,
+}
+
+// === impl Traits ===
+
+impl Traits {
+    /// Reads them off the operation's annotation.
+    pub fn of(operation: &Operation, is_safe: bool) -> Self {
+        let has = |kind: ParameterIn, name: Option<&str>| {
+            let parameters = operation.parameters.iter().flatten();
+            parameters
+                .filter_map(|parameter| match parameter {
+                    RefOr::T(parameter) => Some(parameter),
+                    RefOr::Ref(_) => None,
+                })
+                .any(|parameter| {
+                    parameter.parameter_in == kind && name.is_none_or(|name| parameter.name == name)
+                })
+        };
+        let is_guarded = operation
+            .security
+            .as_ref()
+            .is_some_and(|any| !any.is_empty());
+        Self {
+            is_guarded,
+            is_write: is_guarded && !is_safe,
+            has_body: operation.request_body.is_some(),
+            has_query: has(ParameterIn::Query, None),
+            has_cursors: has(ParameterIn::Query, Some("after")),
+            names_product: has(ParameterIn::Path, Some("productId")),
+            is_negotiated: has_versions(operation),
+        }
+    }
+
+    /// The codes that the operation may answer.
+    pub fn codes(self) -> impl Iterator<Item = ErrorCode> {
+        ErrorCode::ALL
+            .into_iter()
+            .filter(move |code| self.may_answer(*code))
+    }
+
+    fn may_answer(self, code: ErrorCode) -> bool {
+        match code {
+            // What has no operation, and what only the internal listener answers.
+            ErrorCode::RouteNotFound
+            | ErrorCode::MethodNotAllowed
+            | ErrorCode::AdminDisabled
+            | ErrorCode::EntryNotFound
+            | ErrorCode::InvalidSelector => false,
+            ErrorCode::UriTooLong
+            | ErrorCode::CredentialInQuery
+            | ErrorCode::InvalidHeader
+            | ErrorCode::InvalidRequest => true,
+            ErrorCode::NotAcceptable => self.is_negotiated,
+            ErrorCode::InvalidParameter
+            | ErrorCode::UnknownParameter
+            | ErrorCode::RepeatedParameter
+            | ErrorCode::ConflictingParameters => self.has_query,
+            ErrorCode::InvalidCursor => self.has_cursors,
+            ErrorCode::InvalidProductId | ErrorCode::ProductNotFound | ErrorCode::ProductGone => {
+                self.names_product
+            }
+            ErrorCode::ProductChanged | ErrorCode::ProductConflict => self.is_write,
+            ErrorCode::ProductRejected => self.is_write && self.has_body,
+            ErrorCode::UnsupportedMediaType
+            | ErrorCode::BodyTooLarge
+            | ErrorCode::BodyTimeout
+            | ErrorCode::MalformedBody
+            | ErrorCode::RequiredFieldMissing
+            | ErrorCode::InvalidField
+            | ErrorCode::UnknownField => self.has_body,
+            ErrorCode::IdMismatch => self.has_body && self.names_product,
+            ErrorCode::Unauthorized => self.is_guarded,
+            ErrorCode::WritesDisabled => self.is_write,
+        }
+    }
+}
+
+/// Whether a media type of an answer has a version.
+fn has_versions(operation: &Operation) -> bool {
+    let mut responses = operation.responses.responses.values();
+    responses.any(|response| match response {
+        RefOr::T(response) => response.content.keys().any(|media| media.contains("v=")),
+        RefOr::Ref(_) => false,
+    })
+}
+
+/// What an answer of this status is about, where the operation says nothing of its own.
+pub(super) fn meaning(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::BAD_REQUEST => "The request can not be understood.",
+        StatusCode::UNAUTHORIZED => "The credential is missing or wrong.",
+        StatusCode::FORBIDDEN => "It is not allowed.",
+        StatusCode::NOT_FOUND => "There is no such product.",
+        StatusCode::NOT_ACCEPTABLE => "No representation is as `Accept` and `Accept-Encoding` ask.",
+        StatusCode::REQUEST_TIMEOUT => "The body did not arrive in time; nothing was written.",
+        StatusCode::CONFLICT => "It conflicts with the current state; nothing was written.",
+        StatusCode::GONE => "The product is gone for good.",
+        StatusCode::PRECONDITION_FAILED => "The product has changed; nothing was written.",
+        StatusCode::PAYLOAD_TOO_LARGE => "The body is larger than 1 MiB.",
+        StatusCode::URI_TOO_LONG => "Path and query together are longer than 8 KiB.",
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => "The body's media type is not one that is read here.",
+        StatusCode::UNPROCESSABLE_ENTITY => {
+            "The request is understood, but what comes of it is not valid."
+        }
+        StatusCode::TOO_MANY_REQUESTS => "Too many requests; see Retry-After.",
+        StatusCode::INTERNAL_SERVER_ERROR => "A defect.",
+        StatusCode::SERVICE_UNAVAILABLE => "Not now; see Retry-After.",
+        StatusCode::GATEWAY_TIMEOUT => {
+            "Whether it was written is not known; read before trying again."
+        }
+        _ => "The request failed.",
+    }
+}
+
+/// What a fault with this code typically looks like; without one, a server error.
+pub(super) fn example(code: Option<ErrorCode>) -> Value {
+    let error = code.map_or_else(
+        || json!({ "description": "Internal Server Error" }),
+        typical,
+    );
+    json!({ "fault": {
+        "faultId": "1f0c7f9a-3a53-4a44-9f0e-5e7a5f5c3f10",
+        "traceId": "6f9619ff-8b86-4d01-b42d-00cf4fc964ff",
+        "errors": [error],
+    }})
+}
+
+/// One error with this code, with the members that say what it is about.
+fn typical(code: ErrorCode) -> Value {
+    let about = |member: &str, name: &str, description: &str| json!({ "errorCode": code.as_str(), "description": description, member: name });
+    match code {
+        ErrorCode::InvalidHeader => {
+            about("header", "accept", "`accept` must be a list of media types")
+        }
+        ErrorCode::InvalidParameter => about("parameter", "limit", "`limit` must be 1 to 100"),
+        ErrorCode::UnknownParameter => about(
+            "parameter",
+            "page",
+            "`page` is not a parameter of this collection",
+        ),
+        ErrorCode::RepeatedParameter => about("parameter", "limit", "`limit` can be given once"),
+        ErrorCode::ConflictingParameters => about(
+            "parameter",
+            "before",
+            "`before` can not be given beside `after`",
+        ),
+        ErrorCode::RequiredFieldMissing => {
+            about("field", "price.amount", "`price.amount` is required")
+        }
+        ErrorCode::InvalidField => about(
+            "field",
+            "price.currency",
+            "`price.currency` must be an ISO 4217 code in capitals, such as EUR",
+        ),
+        ErrorCode::UnknownField => about(
+            "field",
+            "colour",
+            "`colour` is not a member of a product; free members go into `attributes`",
+        ),
+        ErrorCode::IdMismatch => about("field", "id", "`id` must be equal to the id in the path"),
+        _ => json!({ "errorCode": code.as_str(), "description": code.description() }),
+    }
+}

@@ -1,0 +1,347 @@
+//! What operations have in common, so that their annotations need not repeat it: a header, an answer or an
+//! example that is named here is in the document once, and every operation that has it refers to it.
+
+use super::codes::{Traits, UNEXPLAINED, example, meaning};
+use super::schema;
+use crate::http::fault::{ErrorCode, FaultBody};
+use http::StatusCode;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use utoipa::ToSchema;
+use utoipa::openapi::example::ExampleBuilder;
+use utoipa::openapi::extensions::Extensions;
+use utoipa::openapi::header::{Header, HeaderBuilder};
+use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
+use utoipa::openapi::schema::{Components, ObjectBuilder, Schema, SchemaType, Type};
+use utoipa::openapi::{
+    Content, ContentBuilder, OpenApi, Ref, RefOr, Required, Response, ResponseBuilder,
+};
+
+/// A header that answers have in common.
+struct CommonHeader {
+    /// The component's name.
+    component: &'static str,
+    /// The header's name.
+    name: &'static str,
+    description: &'static str,
+    kind: Kind,
+    /// Whether every such answer has it.
+    is_certain: bool,
+    /// Which answers have it.
+    comes_with: fn(StatusCode, Traits) -> bool,
+}
+
+/// What a header's value is.
+#[derive(Clone, Copy)]
+enum Kind {
+    Text { example: &'static str },
+    Exactly(&'static str),
+    Number { example: u32 },
+}
+
+/// The headers that answers have in common. One that an annotation describes itself stays as it is.
+const HEADERS: [CommonHeader; 5] = [
+    CommonHeader {
+        component: "x-conversation",
+        name: "x-conversation",
+        description: "The request's, or a new UUID. It stands in every log line the request causes.",
+        kind: Kind::Text {
+            example: "6f9619ff-8b86-4d01-b42d-00cf4fc964ff",
+        },
+        is_certain: true,
+        comes_with: |_, _| true,
+    },
+    CommonHeader {
+        component: "x-request-id",
+        name: "x-request-id",
+        description: "The request's own, where that was a UUID.",
+        kind: Kind::Text {
+            example: "0b53d9fc-1d3c-4f8e-9ad9-55a1ab3b8f70",
+        },
+        is_certain: false,
+        comes_with: |_, _| true,
+    },
+    CommonHeader {
+        component: "cache-control-no-store",
+        name: "cache-control",
+        description: "Nobody may keep a copy.",
+        kind: Kind::Exactly("no-store"),
+        is_certain: true,
+        comes_with: |status, traits| is_error(status) || traits.is_write,
+    },
+    CommonHeader {
+        component: "retry-after",
+        name: "retry-after",
+        description: "Seconds after which to try again.",
+        kind: Kind::Number { example: 1 },
+        is_certain: true,
+        comes_with: |status, _| {
+            matches!(
+                status,
+                StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
+            )
+        },
+    },
+    CommonHeader {
+        component: "www-authenticate",
+        name: "www-authenticate",
+        description: "The scheme that would do.",
+        kind: Kind::Text {
+            example: "ApiKey realm=\"product-catalog\"",
+        },
+        is_certain: true,
+        comes_with: |status, _| status == StatusCode::UNAUTHORIZED,
+    },
+];
+
+/// The headers of a 200 that its 304 has too ([RFC 9110 §15.4.5](https://www.rfc-editor.org/rfc/rfc9110#section-15.4.5)).
+const OF_A_304: [&str; 4] = ["cache-control", "cache-status", "etag", "vary"];
+
+/// Completes every operation, and adds the components that they refer to.
+pub(super) fn complete(document: &mut OpenApi) {
+    add_components(document.components.get_or_insert_default());
+    for path in document.paths.paths.values_mut() {
+        for (operation, is_safe) in operations(path) {
+            complete_operation(operation, is_safe);
+        }
+    }
+}
+
+// === impl CommonHeader ===
+
+impl CommonHeader {
+    fn build(&self) -> Header {
+        let (kind, example) = match self.kind {
+            Kind::Text { example } | Kind::Exactly(example) => (Type::String, json!(example)),
+            Kind::Number { example } => (Type::Integer, json!(example)),
+        };
+        let mut value = ObjectBuilder::new().schema_type(kind);
+        if let Kind::Exactly(only) = self.kind {
+            value = value.enum_values(Some([only]));
+        }
+        let mut header = HeaderBuilder::new()
+            .schema(Some(value))
+            .description(Some(self.description))
+            .build();
+        header.example = Some(example);
+        // The builder has no word for it; what is not an extension is written as it is.
+        header.extensions = self
+            .is_certain
+            .then(|| Extensions::from_iter([("required", true)]));
+        header
+    }
+
+    fn reference(&self) -> Ref {
+        Ref::new(format!("#/components/headers/{}", self.component))
+    }
+}
+
+/// The operations of a path, and whether they are safe ([RFC 9110 §9.2.1](https://www.rfc-editor.org/rfc/rfc9110#section-9.2.1)).
+fn operations(path: &mut PathItem) -> impl Iterator<Item = (&mut Operation, bool)> {
+    let unsafe_ones = [
+        &mut path.put,
+        &mut path.post,
+        &mut path.delete,
+        &mut path.patch,
+    ];
+    let all = unsafe_ones.map(|operation| (operation, false));
+    all.into_iter()
+        .chain([(&mut path.get, true)])
+        .filter_map(|(operation, is_safe)| Some((operation.as_mut()?, is_safe)))
+}
+
+fn add_components(components: &mut Components) {
+    for header in HEADERS {
+        components
+            .headers
+            .insert(header.component.to_owned(), header.build().into());
+    }
+    let explained = ErrorCode::ALL.into_iter().map(Some);
+    for code in explained.chain([None]) {
+        let name = code.map_or(UNEXPLAINED, ErrorCode::as_str);
+        let summary = code.map_or("Something failed here.", ErrorCode::description);
+        let example = ExampleBuilder::new()
+            .summary(summary)
+            .value(Some(example(code)))
+            .build();
+        components.examples.insert(name.to_owned(), example.into());
+    }
+    for parameter in [conversation(), request_id()] {
+        components
+            .parameters
+            .insert(parameter.name.clone(), parameter.into());
+    }
+}
+
+fn conversation() -> Parameter {
+    header_parameter(
+        "x-conversation",
+        "The conversation this request is a part of: a UUID. Anything else is replaced by a new one.",
+        "6f9619ff-8b86-4d01-b42d-00cf4fc964ff",
+    )
+}
+
+fn request_id() -> Parameter {
+    header_parameter(
+        "x-request-id",
+        "An id of the request's own: a UUID, sent back with the answer. Anything else is ignored.",
+        "0b53d9fc-1d3c-4f8e-9ad9-55a1ab3b8f70",
+    )
+}
+
+fn header_parameter(name: &str, description: &str, example: &str) -> Parameter {
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(description))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+        .example(Some(json!(example)))
+        .build()
+}
+
+fn complete_operation(operation: &mut Operation, is_safe: bool) {
+    // An operation that says nothing of credentials is open.
+    operation.security.get_or_insert_default();
+    let traits = Traits::of(operation, is_safe);
+    let parameters = operation.parameters.get_or_insert_default();
+    for parameter in parameters.iter_mut() {
+        if let RefOr::T(parameter) = parameter {
+            parameter.schema.as_mut().map(without_null);
+        }
+    }
+    for name in ["x-conversation", "x-request-id"] {
+        let shared = Ref::new(format!("#/components/parameters/{name}"));
+        parameters.push(RefOr::Ref(shared));
+    }
+    if let Some(RefOr::T(body)) = &mut operation.request_body {
+        for content in body.content.values_mut() {
+            illustrate(content, StatusCode::OK);
+        }
+    }
+    let responses = &mut operation.responses.responses;
+    for status in statuses(traits) {
+        responses
+            .entry(status.as_str().to_owned())
+            .or_insert_with(|| {
+                let response = ResponseBuilder::new().description(meaning(status));
+                response.build().into()
+            });
+    }
+    copy_to_304(responses);
+    for (status, response) in responses {
+        if let RefOr::T(response) = response {
+            let status = StatusCode::from_bytes(status.as_bytes()).unwrap_or_default();
+            complete_response(response, status, traits);
+        }
+    }
+}
+
+/// The error statuses of an operation, whether its annotation has them or not.
+fn statuses(traits: Traits) -> impl Iterator<Item = StatusCode> {
+    let unexplained = [
+        Some(StatusCode::INTERNAL_SERVER_ERROR),
+        Some(StatusCode::SERVICE_UNAVAILABLE),
+        traits.is_write.then_some(StatusCode::GATEWAY_TIMEOUT),
+    ];
+    traits
+        .codes()
+        .map(ErrorCode::status)
+        .chain(unexplained.into_iter().flatten())
+}
+
+/// What a 304 says about itself is what the 200 would have said.
+fn copy_to_304(responses: &mut BTreeMap<String, RefOr<Response>>) {
+    let Some(RefOr::T(full)) = responses.get("200") else {
+        return;
+    };
+    let shared: Vec<_> = OF_A_304
+        .into_iter()
+        .filter_map(|name| Some((name.to_owned(), full.headers.get(name)?.clone())))
+        .collect();
+    if let Some(RefOr::T(not_modified)) = responses.get_mut("304") {
+        for (name, header) in shared {
+            not_modified.headers.entry(name).or_insert(header);
+        }
+    }
+}
+
+fn complete_response(response: &mut Response, status: StatusCode, traits: Traits) {
+    for content in response.content.values_mut() {
+        illustrate(content, status);
+    }
+    for header in response.headers.values_mut() {
+        if let RefOr::T(header) = header {
+            header.schema.as_mut().map(without_null);
+        }
+    }
+    if is_error(status) && response.content.is_empty() {
+        response
+            .content
+            .insert("application/json".to_owned(), fault(status, traits).into());
+    }
+    for header in &HEADERS {
+        if (header.comes_with)(status, traits) {
+            response
+                .headers
+                .entry(header.name.to_owned())
+                .or_insert_with(|| RefOr::Ref(header.reference()));
+        }
+    }
+}
+
+/// A fault of this status, with an example for each code that the operation may answer with it.
+fn fault(status: StatusCode, traits: Traits) -> Content {
+    let codes = traits.codes().filter(|code| code.status() == status);
+    let mut names: Vec<_> = codes.map(ErrorCode::as_str).collect();
+    if status.is_server_error() {
+        names.push(UNEXPLAINED);
+    }
+    let mut content = ContentBuilder::new()
+        .schema(Some(Ref::from_schema_name(FaultBody::name())))
+        .build();
+    content.examples = names
+        .into_iter()
+        .map(|name| {
+            let shared = Ref::new(format!("#/components/examples/{name}"));
+            (name.to_owned(), RefOr::Ref(shared))
+        })
+        .collect();
+    content
+}
+
+/// Adds the example of the schema that content refers to, for an answer of `status`.
+fn illustrate(content: &mut RefOr<Content>, status: StatusCode) {
+    if let RefOr::T(content) = content
+        && content.example.is_none()
+        && content.examples.is_empty()
+        && let Some(RefOr::Ref(schema)) = &content.schema
+    {
+        let name = schema.ref_location.rsplit('/').next().unwrap_or_default();
+        content.example = example_of(name, status);
+    }
+}
+
+fn example_of(name: &str, status: StatusCode) -> Option<Value> {
+    match name {
+        "Health" if status.is_success() => Some(schema::health("Healthy")),
+        "Health" => Some(schema::health("Unhealthy")),
+        _ => schema::example(name),
+    }
+}
+
+/// A header or parameter is there or not; it is never null.
+fn without_null(schema: &mut RefOr<Schema>) {
+    if let RefOr::T(Schema::Object(object)) = schema
+        && let SchemaType::Array(types) = &mut object.schema_type
+    {
+        types.retain(|kind| *kind != Type::Null);
+        if let [only] = types.as_slice() {
+            object.schema_type = SchemaType::Type(only.clone());
+        }
+    }
+}
+
+fn is_error(status: StatusCode) -> bool {
+    status.is_client_error() || status.is_server_error()
+}
