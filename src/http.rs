@@ -5,6 +5,7 @@ pub mod auth;
 pub mod caching;
 mod collection;
 mod conditional;
+mod docs;
 pub(crate) mod extract;
 pub mod fault;
 mod health;
@@ -157,7 +158,9 @@ pub fn router(state: HttpState) -> Router {
     routes
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
-        .route("/openapi", get(openapi::serve))
+        .route("/", get(docs::root))
+        .route("/docs", get(docs::page))
+        .route("/docs/assets/{name}", get(docs::asset))
         // Reserved: no ids, and no operations yet, whatever the method.
         .route("/products/search", any(nowhere))
         .route("/products/batch", any(nowhere))
@@ -187,4 +190,5 @@ fn documented() -> OpenApiRouter<Shared> {
             writes::delete_product
         ))
         .routes(routes!(health::get_health))
+        .routes(routes!(openapi::get_document))
 }

@@ -5,7 +5,7 @@ mod codes;
 mod complete;
 mod schema;
 
-pub use schema::{NewProduct, Product, ProductPage};
+pub use schema::{Document, NewProduct, Product, ProductPage};
 
 use super::caching::{Class, Metadata, Policies, respond};
 use super::extract::Conditions;
@@ -63,8 +63,29 @@ pub fn document() -> String {
     build().to_yaml().unwrap_or_default()
 }
 
-/// Answers with the document: JSON, or YAML where `Accept` asks for that.
-pub(super) async fn serve(
+/// Get the OpenAPI document.
+///
+/// The document you are reading: as JSON, or as YAML where `Accept` asks for that. Also answers HEAD.
+#[utoipa::path(
+    get,
+    path = "/openapi",
+    operation_id = "getOpenApi",
+    tag = "documentation",
+    params(("if-none-match" = Option<String>, Header, description = "Entity tags of copies at hand; 304 when one is current.")),
+    responses(
+        (status = 200, description = "The document.",
+            content(
+                (Document = "application/json"),
+                (Document = "application/yaml"),
+            ),
+            headers(
+            ("etag" = String, description = "Strong entity tag."),
+            ("cache-control" = String, description = "How long a copy is good."),
+            ("vary" = String, description = "`Accept, Accept-Encoding`."))),
+        (status = 304, description = "The copy at hand is current."),
+    )
+)]
+pub(super) async fn get_document(
     State(policies): State<Arc<Policies>>,
     conditions: Conditions,
 ) -> Response {
@@ -102,6 +123,10 @@ fn build() -> OpenApi {
         TagBuilder::new()
             .name("health")
             .description(Some("How the service does."))
+            .build(),
+        TagBuilder::new()
+            .name("documentation")
+            .description(Some("What can be asked here, and what is answered."))
             .build(),
     ]);
     let components = document.components.get_or_insert_default();

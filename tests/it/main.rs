@@ -11,6 +11,7 @@
 
 mod bundle;
 mod container;
+mod documentation;
 mod faults;
 mod harness;
 mod health;

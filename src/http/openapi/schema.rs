@@ -177,6 +177,21 @@ pub struct Cursors {
     pub before: Option<String>,
 }
 
+/// An OpenAPI 3.1 document.
+#[derive(ToSchema)]
+#[schema(as = OpenApiDocument)]
+pub struct Document {
+    /// The version of OpenAPI.
+    #[schema(pattern = "^3\\.1\\.[0-9]+$")]
+    pub openapi: String,
+    /// What it describes.
+    pub info: Map<String, Value>,
+    /// Operations, by path and method.
+    pub paths: Map<String, Value>,
+    /// What operations refer to.
+    pub components: Map<String, Value>,
+}
+
 /// An example of the schema called `name`, for those that have one.
 pub(super) fn example(name: &str) -> Option<Value> {
     match name {
@@ -185,6 +200,12 @@ pub(super) fn example(name: &str) -> Option<Value> {
         "ProductPage" => Some(json!({
             "data": [product()],
             "paging": { "cursors": { "after": "AmzjsMRCmPwcFAAJS0VUVExFLTE3", "before": "AmzjsMRCmPwcFAAJS0VUVExFLTE3" } }
+        })),
+        "OpenApiDocument" => Some(json!({
+            "openapi": "3.1.0",
+            "info": { "title": "Product catalog", "version": env!("CARGO_PKG_VERSION") },
+            "paths": { "/products": { "get": { "operationId": "queryProducts" } } },
+            "components": { "schemas": { "Product": { "type": "object" } } }
         })),
         _ => None,
     }
