@@ -1,5 +1,8 @@
 //! Which products exist, in id order: what lists are answered from. Bodies are the cache's matter.
 
+#[allow(dead_code, reason = "what answers full-text queries will ask it")]
+mod words;
+
 use crate::clock::Moment;
 use crate::product::ProductId;
 use std::collections::BTreeMap;
