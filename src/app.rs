@@ -12,6 +12,7 @@ pub mod signals;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::{Config, Pending};
+use crate::http::auth::Authority;
 use crate::http::{Draining, HttpState};
 use crate::ops::OpsState;
 use crate::telemetry::metrics;
@@ -43,8 +44,10 @@ pub struct App {
     graceful_shutdown: Duration,
     drain_delay: Duration,
     catalog: Arc<Catalog>,
+    authority: Arc<Authority>,
     public: Router,
     internal: Router,
+    counts_clients: bool,
     pending: Vec<Pending>,
     draining: Draining,
     tasks: TaskTracker,
@@ -88,9 +91,12 @@ impl App {
             clock,
             loads.clone(),
         ));
+        let authority = Arc::new(Authority::new(&config.http, clock));
+        let counts_clients = config.http.rate_limit.is_some();
         let public = crate::http::router(HttpState {
             catalog: Arc::clone(&catalog),
             config: config.http,
+            authority: Arc::clone(&authority),
             clock,
             draining: draining.clone(),
             deadline,
@@ -106,8 +112,10 @@ impl App {
             graceful_shutdown: config.graceful_shutdown,
             drain_delay: config.drain_delay,
             catalog,
+            authority,
             public,
             internal,
+            counts_clients,
             pending: config.pending,
             draining,
             tasks: TaskTracker::new(),
@@ -123,6 +131,9 @@ impl App {
     /// If the store's thread can not be started.
     pub fn start(&mut self) -> std::io::Result<()> {
         self.catalog.open_store()?;
+        let (stop, authority) = (self.stop.child_token(), Arc::clone(&self.authority));
+        self.tasks
+            .spawn(async move { stop.run_until_cancelled(authority.keep_keys()).await });
         let (warm, probe) = (Arc::clone(&self.catalog), Arc::clone(&self.catalog));
         self.tasks.spawn(warm.keep_warm(self.stop.child_token()));
         self.tasks
@@ -151,6 +162,7 @@ impl App {
     /// [`BindError`] names the address, its variable, and how to choose another.
     pub async fn bind(self) -> Result<Bound, BindError> {
         let public = bind("HTTP_ADDR", self.http_addr, &self.public).await?;
+        let public = public.telling_peers(self.counts_clients);
         let internal = bind("METRICS_ADDR", self.metrics_addr, &self.internal).await?;
         Ok(Bound {
             app: self,

@@ -82,7 +82,8 @@ pub struct Report {
 
 impl Config {
     /// Reads the configuration, with every reference resolved. `fetch` is what Vault is asked
-    /// through; it is not used unless a reference needs it.
+    /// through, and later the issuer of bearer tokens for its keys; here it is not used unless a
+    /// reference needs it.
     ///
     /// Takes as long as Vault does, 15 s at most. Where Vault does not answer, `API_KEY`,
     /// `WRITE_API_KEYS` and `ADMIN_TOKEN` are left [`pending`](Config::pending).
@@ -103,14 +104,14 @@ impl Config {
         settings.judge();
         refuse_unless_configured(&mut settings);
 
-        let vault = vault(&settings, fetch);
+        let vault = vault(&settings, fetch.clone());
         let resolver = Arc::new(Resolver::new(environment.variables().clone(), vault));
         settings.resolve(&resolver, |_| true).await;
         settings.judge();
         rules::check(&mut settings);
 
         let warnings = warnings(&schema, environment, profile);
-        sections::assemble(settings, warnings, contract, profile, &resolver)
+        sections::assemble(settings, warnings, contract, profile, &resolver, fetch)
     }
 
     /// Checks the configuration as far as that goes without resolving references.

@@ -8,6 +8,7 @@ mod conditional;
 mod docs;
 pub(crate) mod extract;
 pub mod fault;
+mod guard;
 mod health;
 mod list;
 pub mod observe;
@@ -20,12 +21,21 @@ use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::secrets::Late;
 use admission::AdmissionLayer;
+use auth::{Authority, Tokens};
 use axum::Router;
+use axum::body::Body;
 use axum::extract::FromRef;
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
-use caching::Policies;
-use fault::{ErrorCode, Fault};
+use caching::{NoBody, Policies};
+use fault::{ErrorCode, Fault, NO_STORE};
+use guard::Guard;
+pub use guard::Peer;
+use http::header::CACHE_CONTROL;
+use http::{HeaderValue, Method, StatusCode};
 use observe::{Listener, ObserveLayer};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -41,8 +51,19 @@ const MOST_WAITING: usize = 8192;
 pub struct Config {
     /// `HTTP_MAX_AGE_SECONDS`: the longest `max-age` a product answer carries.
     pub max_age: Duration,
-    /// `WRITE_API_KEYS`; `None` switches writes off (403).
+    /// `WRITE_API_KEYS`: who may write with a key.
     pub write_keys: Option<Late<Vec<WriteKey>>>,
+    /// `JWT_ISSUER`, `JWT_AUDIENCE` and `JWKS_URL`: whose bearer tokens are taken. Without these and
+    /// without write keys, writes are off (403).
+    pub tokens: Option<Tokens>,
+    /// `READ_REQUIRES_AUTH`: whether reading products takes a credential too.
+    pub read_requires_auth: bool,
+    /// `CORS_ALLOWED_ORIGINS`: whose pages may read answers. Empty: nobody's.
+    pub cors_origins: Vec<HeaderValue>,
+    /// `RATE_LIMIT_PER_SECOND`: how many requests a client has a second; `None`: any number.
+    pub rate_limit: Option<NonZeroU32>,
+    /// Whether the listener itself speaks TLS: then answers ask clients to keep to it.
+    pub speaks_tls: bool,
 }
 
 /// Somebody who may write: a name for the log, and the SHA-256 digest of the key.
@@ -60,6 +81,8 @@ pub struct HttpState {
     pub catalog: Arc<Catalog>,
     /// What it is told.
     pub config: Config,
+    /// Who may do what.
+    pub authority: Arc<Authority>,
     /// The service's clock.
     pub clock: Clock,
     /// Whether the service is on its way out.
@@ -80,7 +103,7 @@ struct Shared(Arc<Parts>);
 struct Parts {
     catalog: Arc<Catalog>,
     policies: Arc<Policies>,
-    config: Config,
+    authority: Arc<Authority>,
     clock: Clock,
     draining: Draining,
 }
@@ -137,24 +160,38 @@ pub fn router(state: HttpState) -> Router {
     let HttpState {
         catalog,
         config,
+        authority,
         clock,
         draining,
         deadline,
     } = state;
+    let guard = Guard::new(&config, &authority, clock);
     let stack = ServiceBuilder::new()
         // 1 request id, x-conversation   reused or made, on every answer and log line
         // 2 conversation scope           stands in for a span at the price of two writes
         // 3 metrics, access line         labelled with the matched path, never the path
+        //   rate limit                   → 429 fault; off costs nothing
         //   faults                       rendered here, where the conversation is known
+        //   security headers, CORS       on whatever the answer is by then
         // 4 catch panic                  → 500 fault, still counted
-        .layer(ObserveLayer::new(Listener::Public, draining.clone()))
+        .layer(ObserveLayer::new(Listener::Public, draining.clone()).guarded(guard))
         // 5 load shed                    → 503 fault; reads that need not wait are never refused
         // 6 deadline                     → 503 fault, 504 for a write, 408 while its body arrives; hits arm no timer
         .layer(AdmissionLayer::new(MOST_WAITING, deadline));
     // 7 body limit                       → 413 fault; in `extract::JsonBody`, as only writes have a body
 
-    let policies = Arc::new(Policies::new(config.max_age));
-    let (routes, _) = documented().split_for_parts();
+    let shared = Shared(Arc::new(Parts {
+        catalog,
+        policies: Arc::new(Policies::new(config.max_age).private(config.read_requires_auth)),
+        authority,
+        clock,
+        draining,
+    }));
+    let (mut routes, _) = documented().split_for_parts();
+    if config.read_requires_auth {
+        // Around every route there is so far; those below are open whatever the configuration.
+        routes = routes.route_layer(from_fn_with_state(shared.clone(), auth::guard_reads));
+    }
     routes
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
@@ -165,15 +202,19 @@ pub fn router(state: HttpState) -> Router {
         .route("/products/search", any(nowhere))
         .route("/products/batch", any(nowhere))
         .fallback(nowhere)
-        .method_not_allowed_fallback(async || Fault::new(ErrorCode::MethodNotAllowed))
+        .method_not_allowed_fallback(other_method)
         .layer(stack)
-        .with_state(Shared(Arc::new(Parts {
-            catalog,
-            policies,
-            config,
-            clock,
-            draining,
-        })))
+        .with_state(shared)
+}
+
+/// A method that a route has no handler for; the framework adds `Allow`. That alone is the answer to
+/// OPTIONS, and to the preflights of CORS, which need no credential.
+async fn other_method(method: Method) -> Response {
+    if method != Method::OPTIONS {
+        return Fault::new(ErrorCode::MethodNotAllowed).into_response();
+    }
+    let headers = [(CACHE_CONTROL, NO_STORE)];
+    (StatusCode::NO_CONTENT, headers, Body::new(NoBody)).into_response()
 }
 
 async fn nowhere() -> Fault {

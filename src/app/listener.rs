@@ -4,18 +4,19 @@
 //! accept loop of our own. HTTP/1.1: a gateway in front speaks anything else.
 
 use super::patience::{Patience, Patient};
+use crate::http::Peer;
 use crate::http::fault::{ErrorCode, Fault};
 use axum::Router;
 use axum::body::Body;
-use http::Version;
 use http::header::HOST;
+use http::{HeaderMap, Version};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -24,8 +25,13 @@ use tokio_util::task::TaskTracker;
 use tower::Service;
 use tracing::{debug, warn};
 
-/// The longest block of request line and headers together: room for 8 KiB of URI and 32 KiB of headers.
-const HEAD_BYTES: usize = 40 * 1024;
+/// The longest block of headers, in bytes, as they stand on the wire.
+const HEADER_BYTES: usize = 32 * 1024;
+
+/// The longest block of request line and headers together that is read. More than is let through, so
+/// that whatever is too long is told so by a fault: hyper's own answers are bare, and for headers one
+/// that this service never gives (431). 64 KiB is the longest URI that hyper reads.
+const HEAD_BYTES: usize = (64 + 8) * 1024 + HEADER_BYTES;
 
 /// How long a connection may lie idle.
 const IDLE: Duration = Duration::from_secs(75);
@@ -41,6 +47,7 @@ pub struct Listener {
     socket: TcpListener,
     addr: SocketAddr,
     router: Router,
+    tells_peers: bool,
 }
 
 /// Two steps of closing: finish what is in flight, then cut it off.
@@ -73,6 +80,16 @@ impl Listener {
             socket,
             addr,
             router,
+            tells_peers: false,
+        }
+    }
+
+    /// The same; requests carry the address they come from, if so.
+    #[must_use]
+    pub fn telling_peers(self, tells_peers: bool) -> Self {
+        Self {
+            tells_peers,
+            ..self
         }
     }
 
@@ -86,8 +103,10 @@ impl Listener {
         let accepting = async {
             loop {
                 match self.socket.accept().await {
-                    Ok((stream, _)) => {
-                        connections.spawn(serve(stream, self.router.clone(), closing.clone()));
+                    Ok((stream, peer)) => {
+                        let peer = self.tells_peers.then_some(peer.ip());
+                        let router = self.router.clone();
+                        connections.spawn(serve(stream, peer, router, closing.clone()));
                     }
                     Err(error) if is_of_one_connection(&error) => {}
                     Err(error) => {
@@ -117,15 +136,30 @@ fn has_one_host<B>(request: &hyper::Request<B>) -> bool {
     hosts == 1 || (hosts == 0 && request.version() < Version::HTTP_11)
 }
 
-async fn serve(stream: TcpStream, router: Router, closing: Closing) {
+/// Whether headers take more than they may: each its name, a colon, a space, its value and a line end.
+fn are_too_large(headers: &HeaderMap) -> bool {
+    let lines = headers.iter();
+    let bytes: usize = lines
+        .map(|(name, value)| name.as_str().len() + value.len() + 4)
+        .sum();
+    bytes > HEADER_BYTES
+}
+
+async fn serve(stream: TcpStream, peer: Option<IpAddr>, router: Router, closing: Closing) {
     // Small answers must not wait for the peer's acknowledgement of the last one.
     let _ = stream.set_nodelay(true);
     let patience = Patience::default();
     let answering = patience.clone();
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         answering.head_is_complete();
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(Peer(peer));
+        }
         if !has_one_host(&request) {
             let fault = Fault::new(ErrorCode::InvalidRequest);
+            request.extensions_mut().insert(fault);
+        } else if are_too_large(request.headers()) {
+            let fault = Fault::new(ErrorCode::HeadersTooLarge);
             request.extensions_mut().insert(fault);
         }
         let mut router = router.clone();
@@ -211,18 +245,31 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_head_of_forty_kibibytes_is_read_and_one_byte_more_is_not() {
-        let head = |length: usize| {
-            let rest = "GET / HTTP/1.1\r\nhost: a\r\nx: \r\n\r\n".len();
-            let filler = "y".repeat(length - rest);
+    async fn what_is_too_long_is_told_so_by_a_fault() {
+        let headers = |length: usize| {
+            let filler = "y".repeat(length - "host: a\r\nx: \r\n".len());
             format!("GET / HTTP/1.1\r\nhost: a\r\nx: {filler}\r\n\r\n")
         };
-        for (length, status) in [
-            (HEAD_BYTES, "HTTP/1.1 200"),
-            (HEAD_BYTES + 1, "HTTP/1.1 431"),
+        let uri = |length: usize| {
+            let path = "y".repeat(length - 1);
+            format!("GET /{path} HTTP/1.1\r\nhost: a\r\n\r\n")
+        };
+        for (head, status, said) in [
+            (headers(HEADER_BYTES), 200, "fine"),
+            (headers(HEADER_BYTES + 1), 400, "HEADERS_TOO_LARGE"),
+            (headers(HEADER_BYTES * 2), 400, "HEADERS_TOO_LARGE"),
+            (uri(8 * 1024), 200, "fine"),
+            (uri(8 * 1024 + 1), 414, "URI_TOO_LONG"),
+            (uri(60_000), 414, "URI_TOO_LONG"),
+            // Hyper's own.
+            (uri(70_000), 414, ""),
+            (headers(HEAD_BYTES + 1), 431, ""),
         ] {
-            let answer = answer_to(&head(length)).await;
-            assert!(answer.starts_with(status), "{length}: {answer}");
+            let answer = answer_to(&head).await;
+            let length = head.len();
+            let expected = format!("HTTP/1.1 {status}");
+            assert!(answer.starts_with(&expected), "{length}: {answer}");
+            assert!(answer.contains(said), "{length}: {answer}");
         }
     }
 }

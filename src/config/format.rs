@@ -5,9 +5,9 @@
 
 use crate::http::WriteKey;
 use crate::product::PublishedMembers;
-use ::http::Uri;
+use ::http::{HeaderValue, Uri};
 use serde::Deserialize;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// A form of text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -15,6 +15,10 @@ use std::net::SocketAddr;
 pub enum Format {
     /// A base URL: [`http_url`].
     HttpUrl,
+    /// A URL that nobody on the way can change the answer of: [`secure_url`].
+    SecureUrl,
+    /// Origins of pages: [`origins`].
+    OriginList,
     /// An address to listen on: [`socket_address`].
     SocketAddress,
     /// What a header can carry: visible ASCII without spaces.
@@ -39,6 +43,8 @@ impl Format {
     pub fn check(self, text: &str) -> Result<(), String> {
         match self {
             Self::HttpUrl => http_url(text).map(drop),
+            Self::SecureUrl => secure_url(text).map(drop),
+            Self::OriginList => origins(text).map(drop),
             Self::SocketAddress => socket_address(text).map(drop),
             Self::Credential => credential(text),
             Self::WriteKeys => write_keys(text).map(drop),
@@ -75,6 +81,62 @@ pub fn http_url(text: &str) -> Result<Uri, String> {
         return Err(RULE.into());
     }
     Ok(uri)
+}
+
+/// A URL as [`http_url`] has it, with `https` unless it is on this machine.
+///
+/// # Errors
+/// The rule it breaks.
+pub fn secure_url(text: &str) -> Result<Uri, String> {
+    let url = http_url(text)?;
+    let host = url.host().unwrap_or_default();
+    let address: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
+    let is_here = host == "localhost" || address.is_some_and(|address| address.is_loopback());
+    if url.scheme_str() == Some("https") || is_here {
+        return Ok(url);
+    }
+    Err("must begin with https://, unless its host is this machine".into())
+}
+
+/// Origins as browsers write them, separated by commas.
+///
+/// # Errors
+/// The rule it breaks, and which entry does.
+pub fn origins(text: &str) -> Result<Vec<HeaderValue>, String> {
+    let mut origins = Vec::new();
+    for (index, entry) in text.split(',').map(str::trim).enumerate() {
+        let number = index + 1;
+        if entry == "*" {
+            return Err("must name the origins; * is not accepted where credentials are".into());
+        }
+        let origin = HeaderValue::from_str(entry)
+            .ok()
+            .filter(|_| is_origin(entry));
+        let origin = origin.ok_or_else(|| {
+            format!(
+                "entry {number} must be an origin as browsers send it, such as https://pages.example or http://localhost:3000: lower case, without a path, without the scheme's usual port"
+            )
+        })?;
+        if origins.contains(&origin) {
+            return Err(format!("entry {number} is there twice"));
+        }
+        origins.push(origin);
+    }
+    Ok(origins)
+}
+
+fn is_origin(text: &str) -> bool {
+    let (usual, authority) = match text.split_once("://") {
+        Some(("https", authority)) => (443, authority),
+        Some(("http", authority)) => (80, authority),
+        _ => return false,
+    };
+    let is_written_so = authority
+        .bytes()
+        .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-:[]".contains(&byte));
+    // As a URL it has to have a host, and a port that is one.
+    let port = text.parse().map(|url: Uri| url.port_u16());
+    is_written_so && http_url(text).is_ok() && port.is_ok_and(|port| port != Some(usual))
 }
 
 /// An IP address and port; without the address, all IPv4 addresses.

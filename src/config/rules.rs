@@ -14,6 +14,8 @@ pub fn check(settings: &mut Settings) {
         attempt_within_deadline,
         entry_within_cap,
         one_way_into_vault,
+        whole_issuer,
+        somebody_may_read,
     ] {
         if let Some(problem) = rule(settings) {
             settings.report(problem);
@@ -92,6 +94,36 @@ fn one_way_into_vault(settings: &mut Settings) -> Option<Problem> {
             "VAULT_ROLE",
             "must not be set together with VAULT_TOKEN; unset one of them",
         )
+    })
+}
+
+/// A token is good only if all three say so.
+fn whole_issuer(settings: &mut Settings) -> Option<Problem> {
+    const WHOLE: [&str; 3] = ["JWT_ISSUER", "JWT_AUDIENCE", "JWKS_URL"];
+    if WHOLE.iter().any(|name| settings.is_broken(name)) {
+        return None;
+    }
+    let (set, unset): (Vec<_>, Vec<_>) = WHOLE.into_iter().partition(|name| settings.is_set(name));
+    let (missing, given) = (unset.first()?, set.first()?);
+    Some(Problem::new(
+        *missing,
+        format!(
+            "must be set where {given} is: bearer tokens need {}",
+            WHOLE.join(", ")
+        ),
+    ))
+}
+
+fn somebody_may_read(settings: &mut Settings) -> Option<Problem> {
+    const SWITCH: &str = "READ_REQUIRES_AUTH";
+    let is_on = settings.boolean(SWITCH).is_ok_and(|is_on| is_on);
+    let has_callers = settings.is_set("WRITE_API_KEYS") || settings.is_set("JWKS_URL");
+    (is_on && !has_callers).then(|| {
+        Problem::new(
+            SWITCH,
+            "must be false where nobody could read: set WRITE_API_KEYS, or JWKS_URL and its companions",
+        )
+        .holding("true")
     })
 }
 

@@ -8,9 +8,10 @@ use super::profile::Profile;
 use super::settings::{Settings, missing};
 use crate::contract::Contract;
 use crate::product::PublishedMembers;
-use crate::secrets::{Late, Resolver, Secret};
+use crate::secrets::{Fetch, Late, Resolver, Secret};
 use crate::{cache, catalog, http, ops, telemetry, upstream};
 use sha2::{Digest, Sha256};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 /// The longest lineage that is kept as text, in bytes.
@@ -27,6 +28,7 @@ pub fn assemble(
     contract: &Contract,
     profile: &Profile,
     resolver: &Arc<Resolver>,
+    fetch: Fetch,
 ) -> Result<Config, Problems> {
     let settings = settings.sound()?;
     let mut secrets = Secrets {
@@ -35,10 +37,7 @@ pub fn assemble(
         pending: Vec::new(),
     };
     let upstream = upstream(&settings, contract, &mut secrets)?;
-    let http = http::Config {
-        max_age: settings.seconds("HTTP_MAX_AGE_SECONDS")?,
-        write_keys: secrets.late("WRITE_API_KEYS", format::write_keys)?,
-    };
+    let http = http(&settings, &mut secrets, fetch)?;
     let ops = ops::Config {
         admin_token: secrets.late("ADMIN_TOKEN", secret)?,
     };
@@ -129,6 +128,31 @@ fn upstream(
         page_size: settings.integer("UPSTREAM_PAGE_SIZE")?,
         published: published.unwrap_or_default(),
         compatible: contract.inventory_versions().clone(),
+    })
+}
+
+fn http(
+    settings: &Settings,
+    secrets: &mut Secrets<'_>,
+    fetch: Fetch,
+) -> Result<http::Config, Problem> {
+    let text = |name| settings.text(name).map(str::to_owned);
+    let keys = settings.read("JWKS_URL", format::secure_url)?;
+    let issuer = text("JWT_ISSUER").zip(text("JWT_AUDIENCE")).zip(keys);
+    let origins = settings.read("CORS_ALLOWED_ORIGINS", format::origins)?;
+    Ok(http::Config {
+        max_age: settings.seconds("HTTP_MAX_AGE_SECONDS")?,
+        write_keys: secrets.late("WRITE_API_KEYS", format::write_keys)?,
+        tokens: issuer.map(|((issuer, audience), keys)| http::auth::Tokens {
+            issuer,
+            audience,
+            keys,
+            fetch,
+        }),
+        read_requires_auth: settings.boolean("READ_REQUIRES_AUTH")?,
+        cors_origins: origins.unwrap_or_default(),
+        rate_limit: NonZeroU32::new(settings.integer("RATE_LIMIT_PER_SECOND")?),
+        speaks_tls: settings.is_set("TLS_CERT_FILE"),
     })
 }
 

@@ -151,6 +151,7 @@ async fn all_problems_are_reported_at_once() {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one table of cases")]
 async fn variables_that_do_not_go_together_are_one_problem() {
     for (variables, complaint) in [
         (
@@ -182,6 +183,18 @@ async fn variables_that_do_not_go_together_are_one_problem() {
         (
             &[("VAULT_TOKEN", "t"), ("VAULT_ROLE", "r")],
             "VAULT_ROLE: must not be set together",
+        ),
+        (
+            &[("JWKS_URL", "https://issuer/keys")],
+            "JWT_ISSUER: must be set where JWKS_URL is: bearer tokens need JWT_ISSUER, JWT_AUDIENCE, JWKS_URL",
+        ),
+        (
+            &[("JWT_ISSUER", "https://issuer"), ("JWT_AUDIENCE", "shop")],
+            "JWKS_URL: must be set where JWT_ISSUER is",
+        ),
+        (
+            &[("READ_REQUIRES_AUTH", "true")],
+            "READ_REQUIRES_AUTH is true: must be false where nobody could read",
         ),
         (
             &[("CACHE_DIR", "a"), ("CACHE_DIR_FILE", "b")],

@@ -1,32 +1,88 @@
-//! Who may write: keys in `x-api-key`, against the digests of `WRITE_API_KEYS`.
+//! Who may do what: keys in `x-api-key`, against the digests of `WRITE_API_KEYS`, and bearer tokens,
+//! against the keys of `JWKS_URL`.
 
-use super::fault::{ErrorCode, Fault};
-use super::{Shared, WriteKey};
-use axum::extract::FromRequestParts;
-use http::HeaderMap;
+mod issuer;
+mod jwk;
+mod key;
+mod token;
+
+pub use issuer::{Issuer, Tokens};
+pub use key::Presented;
+
+use super::fault::{ErrorCode, Fault, Reason};
+use super::{Config, Shared};
+use crate::clock::Clock;
+use axum::extract::{FromRequestParts, MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::request::Parts;
-use sha2::{Digest, Sha256};
+use http::{HeaderMap, HeaderValue, Method};
+use key::Keys;
+use std::borrow::Cow;
 use std::time::Duration;
-use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
+use token::TokenError;
 
-/// The header that carries a write key.
-const X_API_KEY: &str = "x-api-key";
-
-/// What a caller without a valid key is told to send.
-const CHALLENGE: &str = "ApiKey realm=\"product-catalog\"";
-
-/// How long a caller should wait for keys that have not arrived yet.
-const KEYS_ARRIVE: Duration = Duration::from_secs(5);
+/// Routes of the document that anybody may read, whatever the configuration.
+const OPEN_ROUTES: [&str; 2] = ["/health", "/openapi"];
 
 /// Somebody who may write. In a handler's signature it says that the operation is not open.
 #[derive(Clone, Debug)]
 pub struct Writer {
-    /// The name of the key, for the log.
+    /// The name of the key, or a token's subject made unreadable: for the log, and to tell callers
+    /// apart. No two callers have the same.
     pub name: String,
 }
 
-/// A credential as it was presented, ready to be compared: only its digest is kept.
-pub struct Presented([u8; 32]);
+/// Somebody whose credential was found good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// As [`Writer::name`].
+    pub name: String,
+    may_read: bool,
+    may_write: bool,
+}
+
+/// What a credential may be good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Reading products, where that is not open to all.
+    Read,
+    /// Writing products.
+    Write,
+}
+
+/// Everybody who is known here, and how they make themselves known.
+#[derive(Debug)]
+pub struct Authority {
+    keys: Option<Keys>,
+    issuer: Option<Issuer>,
+}
+
+/// A credential as a request presents it.
+enum Credential<'a> {
+    Key(Presented),
+    Token(&'a str),
+}
+
+/// Why a request is not let through.
+#[derive(Debug)]
+pub enum Denial {
+    /// Nobody could be let through.
+    SwitchedOff,
+    /// There is no credential, or none of a kind that is read here.
+    Missing,
+    /// The key is nobody's.
+    WrongKey,
+    /// The token is not good.
+    Token(TokenError),
+    /// There are two credentials.
+    Ambiguous,
+    /// The credential is good, and not for this.
+    OutOfScope(Scope),
+    /// It is not known yet whether the credential is good.
+    NotYet(Duration, &'static str),
+}
 
 // === impl Writer ===
 
@@ -34,101 +90,190 @@ impl FromRequestParts<Shared> for Writer {
     type Rejection = Fault;
 
     async fn from_request_parts(parts: &mut Parts, state: &Shared) -> Result<Self, Fault> {
-        let Some(keys) = &state.config.write_keys else {
-            return Err(Fault::new(ErrorCode::WritesDisabled));
-        };
-        let Some(keys) = keys.get() else {
-            return Err(Fault::unavailable(
-                KEYS_ARRIVE,
-                "WRITE_API_KEYS has not been resolved yet",
-            ));
-        };
-        if keys.is_empty() {
-            return Err(Fault::new(ErrorCode::WritesDisabled));
+        let known = parts.extensions.get::<Caller>();
+        let caller = state
+            .authority
+            .admit(Scope::Write, known, &parts.headers)
+            .await?;
+        Ok(Self { name: caller.name })
+    }
+}
+
+// === impl Caller ===
+
+impl Caller {
+    fn may(&self, scope: Scope) -> bool {
+        match scope {
+            Scope::Read => self.may_read,
+            Scope::Write => self.may_write,
         }
-        presented(&parts.headers)
-            .and_then(|presented| holder(&presented, keys))
-            .map(|name| Self {
-                name: name.to_owned(),
+    }
+}
+
+// === impl Scope ===
+
+impl Scope {
+    /// The word in a token.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "products:read",
+            Self::Write => "products:write",
+        }
+    }
+}
+
+// === impl Authority ===
+
+impl Authority {
+    /// Whom `config` names.
+    pub fn new(config: &Config, clock: Clock) -> Self {
+        Self {
+            keys: config.write_keys.clone().map(Keys::new),
+            issuer: config
+                .tokens
+                .clone()
+                .map(|tokens| Issuer::new(tokens, clock)),
+        }
+    }
+
+    /// Keeps the issuer's keys up to date; returns at once where there is none.
+    pub async fn keep_keys(&self) {
+        if let Some(issuer) = &self.issuer {
+            issuer.keep_keys().await;
+        }
+    }
+
+    /// Whom the request's credential names, as far as that is known without waiting.
+    pub fn recognise(&self, headers: &HeaderMap) -> Option<Caller> {
+        match self.presented(headers).ok()?? {
+            Credential::Key(key) => self.keys.as_ref()?.holder(&key).ok(),
+            Credential::Token(token) => self.issuer.as_ref()?.recognise(token).ok(),
+        }
+    }
+
+    /// Lets a caller through who may do what `scope` says. `known` is who it was found to be before.
+    ///
+    /// # Errors
+    /// The fault to answer with.
+    pub async fn admit(
+        &self,
+        scope: Scope,
+        known: Option<&Caller>,
+        headers: &HeaderMap,
+    ) -> Result<Caller, Fault> {
+        let caller = match known {
+            Some(caller) => Ok(caller.clone()),
+            None => self.authenticate(headers).await,
+        };
+        caller
+            .and_then(|caller| match caller.may(scope) {
+                true => Ok(caller),
+                false => Err(Denial::OutOfScope(scope)),
             })
-            .ok_or_else(|| Fault::unauthorized(CHALLENGE))
+            .map_err(|denial| self.fault(denial))
+    }
+
+    async fn authenticate(&self, headers: &HeaderMap) -> Result<Caller, Denial> {
+        match (&self.keys, &self.issuer) {
+            (None, None) => return Err(Denial::SwitchedOff),
+            (Some(keys), None) => keys.have_arrived()?,
+            (_, Some(_)) => {}
+        }
+        match (self.presented(headers)?, &self.keys, &self.issuer) {
+            (Some(Credential::Key(key)), Some(keys), _) => keys.holder(&key),
+            (Some(Credential::Token(token)), _, Some(issuer)) => issuer.authenticate(token).await,
+            _ => Err(Denial::Missing),
+        }
+    }
+
+    /// The request's credential, of the kinds that are read here.
+    fn presented<'a>(&self, headers: &'a HeaderMap) -> Result<Option<Credential<'a>>, Denial> {
+        let key = self.keys.as_ref().and_then(|_| key::presented(headers));
+        let token = self.issuer.as_ref().and_then(|_| bearer(headers));
+        match (key, token) {
+            (Some(_), Some(_)) => Err(Denial::Ambiguous),
+            (Some(key), None) => Ok(Some(Credential::Key(key))),
+            (None, Some(token)) => Ok(Some(Credential::Token(token))),
+            (None, None) => Ok(None),
+        }
+    }
+
+    fn fault(&self, denial: Denial) -> Fault {
+        match denial {
+            Denial::SwitchedOff => Fault::new(ErrorCode::WritesDisabled),
+            Denial::Ambiguous => Fault::new(ErrorCode::ConflictingCredentials),
+            Denial::NotYet(pause, cause) => Fault::unavailable(pause, cause),
+            Denial::Missing | Denial::WrongKey => {
+                Fault::new(ErrorCode::Unauthorized).with(WWW_AUTHENTICATE, self.challenge(""))
+            }
+            Denial::Token(error) => {
+                let description = error.as_str();
+                let error =
+                    format!(", error=\"invalid_token\", error_description=\"{description}\"");
+                Fault::all(vec![Reason {
+                    description: Cow::Borrowed(description),
+                    ..Reason::new(ErrorCode::Unauthorized)
+                }])
+                .with(WWW_AUTHENTICATE, self.challenge(&error))
+            }
+            Denial::OutOfScope(scope) => {
+                let scope = scope.as_str();
+                let error = format!(", error=\"insufficient_scope\", scope=\"{scope}\"");
+                Fault::new(ErrorCode::InsufficientScope)
+                    .with(WWW_AUTHENTICATE, self.challenge(&error))
+            }
+        }
+    }
+
+    /// The schemes that would do, with what was wrong with a token
+    /// ([RFC 6750 §3](https://www.rfc-editor.org/rfc/rfc6750#section-3)).
+    fn challenge(&self, error: &str) -> HeaderValue {
+        let key = self.keys.as_ref().map(|_| key::CHALLENGE.to_owned());
+        let bearer = format!("Bearer realm=\"product-catalog\"{error}");
+        let bearer = self.issuer.as_ref().map(|_| bearer);
+        let schemes: Vec<_> = key.into_iter().chain(bearer).collect();
+        // Made of texts of our own, all of them plain ASCII.
+        HeaderValue::try_from(schemes.join(", "))
+            .unwrap_or_else(|_| HeaderValue::from_static(key::CHALLENGE))
     }
 }
 
-// === impl Presented ===
-
-impl Presented {
-    /// A credential by its bytes.
-    pub fn new(credential: &[u8]) -> Self {
-        Self(Sha256::digest(credential).into())
+/// Where `READ_REQUIRES_AUTH` is on: lets reads through whose credential is good for them. Whatever is
+/// not known to be something else is a read; writes are looked at by their handlers.
+pub(super) async fn guard_reads(
+    State(state): State<Shared>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let route = request.extensions().get::<MatchedPath>();
+    let route = route.map_or("", MatchedPath::as_str);
+    let is_write = !request.method().is_safe() && route != "/products/search";
+    let is_open = OPEN_ROUTES.contains(&route) || request.method() == Method::OPTIONS;
+    if !is_write && !is_open {
+        let (parts, body) = request.into_parts();
+        let known = parts.extensions.get::<Caller>();
+        let admitted = state
+            .authority
+            .admit(Scope::Read, known, &parts.headers)
+            .await;
+        return match admitted {
+            Ok(_) => next.run(Request::from_parts(parts, body)).await,
+            Err(fault) => fault.into_response(),
+        };
     }
-
-    /// Whether it is the one with `digest`, in time that tells nothing about either.
-    pub fn is(&self, digest: &[u8; 32]) -> Choice {
-        self.0.ct_eq(digest)
-    }
+    next.run(request).await
 }
 
-/// The key a request presents; one that presents two presents none.
-fn presented(headers: &HeaderMap) -> Option<Presented> {
-    let mut values = headers.get_all(X_API_KEY).iter();
-    match (values.next(), values.next()) {
-        (Some(key), None) => Some(Presented::new(key.as_bytes())),
-        _ => None,
-    }
-}
-
-/// Whose key it is. Compares with every digest, so that the time taken does not tell which one fits.
-fn holder<'a>(presented: &Presented, keys: &'a [WriteKey]) -> Option<&'a str> {
-    let mut found = u64::MAX;
-    for (at, key) in (0_u64..).zip(keys) {
-        found.conditional_assign(&at, presented.is(&key.digest));
-    }
-    let at = usize::try_from(found).ok()?;
-    keys.get(at).map(|key| key.name.as_str())
+/// The token of `Authorization: Bearer`; the scheme's case does not matter (RFC 9110 §11.1). A request
+/// with two such headers presents none.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return None;
+    };
+    let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("Bearer").then_some(token)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use http::HeaderValue;
-
-    fn key(name: &str, secret: &str) -> WriteKey {
-        WriteKey {
-            name: name.to_owned(),
-            digest: Sha256::digest(secret).into(),
-        }
-    }
-
-    fn headers(keys: &[&'static str]) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        for key in keys {
-            headers.append(X_API_KEY, HeaderValue::from_static(key));
-        }
-        headers
-    }
-
-    #[test]
-    fn a_key_shows_its_name_and_nothing_else() {
-        let shown = format!("{:?}", key("shop", "one"));
-        assert_eq!(shown, r#"WriteKey { name: "shop", .. }"#);
-    }
-
-    #[test]
-    fn a_key_names_its_holder_and_anything_else_names_nobody() {
-        let keys = [key("shop", "one"), key("erp", "two")];
-        for (given, expected) in [
-            (headers(&["one"]), Some("shop")),
-            (headers(&["two"]), Some("erp")),
-            (headers(&["three"]), None),
-            (headers(&["One"]), None),
-            (headers(&["one "]), None),
-            (headers(&[""]), None),
-            (headers(&[]), None),
-            (headers(&["one", "two"]), None),
-        ] {
-            let name = presented(&given).and_then(|presented| holder(&presented, &keys));
-            assert_eq!(name, expected, "{given:?}");
-        }
-    }
-}
+mod tests;

@@ -1,10 +1,11 @@
 //! The outermost layer: what every request gets, in one pass and without a box of its own.
 //!
-//! It gives a request its conversation and request id, measures it, catches its panic, renders its
-//! fault, and writes its access line.
+//! It gives a request its conversation and request id, has it meet the guard, measures it, catches its
+//! panic, renders its fault, and writes its access line.
 
 use super::Draining;
 use super::fault::{ErrorCode, Fault, Rendered};
+use super::guard::{Guard, Met};
 use super::uri;
 use crate::telemetry::{Conversation, Stopwatch, metrics};
 use axum::extract::{FromRequestParts, MatchedPath, Request};
@@ -17,6 +18,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use tower::{Layer, Service};
 use uuid::Uuid;
@@ -39,6 +41,7 @@ pub enum Listener {
 pub struct ObserveLayer {
     listener: Listener,
     draining: Draining,
+    guard: Arc<Guard>,
 }
 
 /// See the module.
@@ -63,6 +66,7 @@ pin_project! {
 #[derive(Debug)]
 struct Exchange {
     layer: ObserveLayer,
+    met: Met,
     started: Stopwatch,
     conversation: Conversation,
     request_id: Uuid,
@@ -78,7 +82,18 @@ struct Exchange {
 impl ObserveLayer {
     /// Observes `listener`. While `draining`, every answer asks the client to close its connection.
     pub fn new(listener: Listener, draining: Draining) -> Self {
-        Self { listener, draining }
+        Self {
+            listener,
+            draining,
+            guard: Arc::default(),
+        }
+    }
+
+    /// The same, with `guard` in place of the one that only adds security headers.
+    #[must_use]
+    pub fn guarded(mut self, guard: Guard) -> Self {
+        self.guard = Arc::new(guard);
+        self
     }
 }
 
@@ -107,10 +122,12 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request) -> Self::Future {
-        let exchange = Exchange::begin(self.layer.clone(), &request);
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        let (met, welcome) = self.layer.guard.meet(&mut request);
+        let exchange = Exchange::begin(self.layer.clone(), met, &request);
         let refused = request.extensions().get::<Fault>().cloned();
-        let admitted = refused.map_or_else(|| uri::admit(request.uri()), Err);
+        let admitted =
+            welcome.and_then(|()| refused.map_or_else(|| uri::admit(request.uri()), Err));
         let called = admitted.and_then(|()| {
             let call = AssertUnwindSafe(|| self.inner.call(request));
             catch_unwind(|| exchange.conversation.scope(call)).map_err(|_| Fault::panicked())
@@ -160,11 +177,12 @@ where
 // === impl Exchange ===
 
 impl Exchange {
-    fn begin(layer: ObserveLayer, request: &Request) -> Self {
+    fn begin(layer: ObserveLayer, met: Met, request: &Request) -> Self {
         let headers = request.headers();
         let given_id = request_id(headers);
         Self {
             layer,
+            met,
             started: Stopwatch::start(),
             conversation: Conversation::of(headers),
             request_id: given_id.unwrap_or_else(Uuid::new_v4),
@@ -177,10 +195,11 @@ impl Exchange {
     }
 
     /// Renders the fault, adds what every answer has, counts and logs.
-    fn finish(&self, mut response: Response) -> Response {
+    fn finish(&mut self, mut response: Response) -> Response {
         let fault = Fault::render(&mut response, self.conversation);
         let headers = response.headers_mut();
         headers.insert(Conversation::HEADER, self.conversation.header_value());
+        self.layer.guard.dress(&mut self.met, headers);
         if self.echo_request_id
             && let Ok(id) = HeaderValue::try_from(self.request_id.to_string())
         {

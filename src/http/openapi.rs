@@ -21,7 +21,7 @@ use std::time::Duration;
 use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::info::{ContactBuilder, InfoBuilder, LicenseBuilder};
 use utoipa::openapi::schema::{AdditionalProperties, Schema};
-use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::server::{ServerBuilder, ServerVariableBuilder};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{OpenApi, RefOr};
@@ -143,6 +143,7 @@ fn build() -> OpenApi {
         }
     }
     components.add_security_scheme("apiKey", api_key());
+    components.add_security_scheme("bearer", bearer());
 
     complete::complete(&mut document);
     document
@@ -182,8 +183,19 @@ fn server() -> utoipa::openapi::Server {
 fn api_key() -> SecurityScheme {
     SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description(
         "x-api-key",
-        "A write key; its SHA-256 digest is in WRITE_API_KEYS.",
+        "A key that may read and write; its SHA-256 digest is in WRITE_API_KEYS.",
     )))
+}
+
+fn bearer() -> SecurityScheme {
+    let scheme = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .bearer_format("JWT")
+        .description(Some(
+            "A token of the configured issuer (RS256, ES256 or EdDSA) with the scope products:read or \
+             products:write. Reading takes a credential where READ_REQUIRES_AUTH is on.",
+        ));
+    SecurityScheme::Http(scheme.build())
 }
 
 #[cfg(test)]

@@ -3,8 +3,9 @@
 //! No sockets: requests go through the router, upstream calls go into the embedded inventory's router.
 //! That keeps `start_paused` tests honest, because tokio skips time ahead while it waits for a socket.
 
-use axum::Router;
+use crate::issuer::{AUDIENCE, ISSUER, JWKS_URL, Published};
 use axum::body::{Body, Bytes, to_bytes};
+use axum::{Extension, Router};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use product_catalog::app::App;
 use product_catalog::catalog::Catalog;
@@ -41,6 +42,7 @@ pub struct Setup {
     environment: Vec<(String, String)>,
     clock: Clock,
     dir: Option<std::path::PathBuf>,
+    issuer: Router,
 }
 
 /// An answer, read to its end.
@@ -69,6 +71,7 @@ impl Setup {
                 .to_vec(),
             clock: Clock::start(),
             dir: None,
+            issuer: Router::new(),
         }
     }
 
@@ -83,6 +86,14 @@ impl Setup {
     pub fn unset(mut self, name: &str) -> Self {
         self.environment.retain(|(other, _)| other != name);
         self
+    }
+
+    /// Takes the tokens of the issuer whose keys `published` has.
+    pub fn tokens(mut self, published: &Published) -> Self {
+        self.issuer = published.router();
+        self.set("JWT_ISSUER", ISSUER)
+            .set("JWT_AUDIENCE", AUDIENCE)
+            .set("JWKS_URL", JWKS_URL)
     }
 
     /// Keeps a store in `dir`.
@@ -111,8 +122,8 @@ impl Setup {
             .map(|(name, value)| (name.as_str(), value.as_str()))
             .collect();
         let contract = Contract::embedded().unwrap();
-        let nobody = in_process(Router::new());
-        let mut config = Config::load(&contract, &environment, &Profile::Serve, nobody)
+        let issuer = in_process(self.issuer);
+        let mut config = Config::load(&contract, &environment, &Profile::Serve, issuer)
             .await
             .unwrap();
         config.cache.dir = self.dir;
@@ -190,6 +201,13 @@ impl TestApp {
     /// A request to the internal listener, with nothing but this.
     pub async fn internal(&self, method: Method, path: &str, headers: &[(&str, &str)]) -> Answer {
         Answer::to(&self.internal, method, path, headers, Body::empty()).await
+    }
+
+    /// A request to the public API from `peer`, an address.
+    pub async fn get_from(&self, peer: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let peer = product_catalog::http::Peer(peer.parse().unwrap());
+        let public = self.public.clone().layer(Extension(peer));
+        Answer::to(&public, Method::GET, path, headers, Body::empty()).await
     }
 
     pub fn catalog(&self) -> &Arc<Catalog> {

@@ -101,6 +101,7 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("tracing_subscriber", &["telemetry", "config/format.rs"]),
     ("tracing_appender", &["telemetry"]),
     ("redis", &[]),
+    ("ring", &["http/auth/jwk.rs"]),
 ];
 
 /// The longest a source file may be, tests excluded.

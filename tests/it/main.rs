@@ -9,13 +9,16 @@
     reason = "a panic is how a test fails"
 )]
 
+mod authority;
 mod bundle;
 mod container;
 mod documentation;
 mod faults;
+mod guard;
 mod harness;
 mod health;
 mod house;
+mod issuer;
 mod listing;
 mod operations;
 mod reading;

@@ -21,9 +21,38 @@ async fn with_only_the_inventory_and_its_key_everything_else_is_as_the_contract_
     assert_eq!(config.graceful_shutdown, Duration::from_secs(10));
     assert_eq!(config.version, env!("CARGO_PKG_VERSION"));
     assert!(config.http.write_keys.is_none());
+    assert!(config.http.tokens.is_none() && !config.http.read_requires_auth);
+    assert!(config.http.cors_origins.is_empty() && config.http.rate_limit.is_none());
+    assert!(!config.http.speaks_tls);
     assert!(config.ops.admin_token.is_none());
     assert!(config.warnings.is_empty());
     assert!(config.pending.is_empty());
+}
+
+#[tokio::test]
+async fn the_public_api_is_told_whom_it_serves() {
+    let config = load(&[
+        ("API_KEY", "k"),
+        ("JWT_ISSUER", "https://issuer.example/"),
+        ("JWT_AUDIENCE", "shop"),
+        ("JWKS_URL", "https://issuer.example/keys"),
+        ("READ_REQUIRES_AUTH", "true"),
+        (
+            "CORS_ALLOWED_ORIGINS",
+            "https://a.example, http://localhost:3000",
+        ),
+        ("RATE_LIMIT_PER_SECOND", "50"),
+    ])
+    .await
+    .unwrap();
+    let tokens = config.http.tokens.unwrap();
+    assert_eq!(tokens.issuer, "https://issuer.example/");
+    assert_eq!(tokens.audience, "shop");
+    assert_eq!(tokens.keys, "https://issuer.example/keys");
+    assert!(config.http.read_requires_auth);
+    let origins = config.http.cors_origins;
+    assert_eq!(origins, ["https://a.example", "http://localhost:3000"]);
+    assert_eq!(config.http.rate_limit.unwrap().get(), 50);
 }
 
 #[tokio::test]

@@ -49,9 +49,9 @@ pub struct Policy {
 pub enum Keep {
     /// Nobody.
     Nobody,
-    /// Everybody, for `HTTP_MAX_AGE_SECONDS`, but no longer than what remains of the window.
+    /// Every reader, for `HTTP_MAX_AGE_SECONDS`, but no longer than what remains of the window.
     Configured,
-    /// Everybody, for so many seconds, but no longer than what remains of the window.
+    /// Every reader, for so many seconds, but no longer than what remains of the window.
     AtMost(u64),
     /// Everybody, for so many seconds.
     Public(u64),
@@ -103,6 +103,8 @@ pub const TABLE: [Policy; 9] = [
 #[derive(Debug)]
 pub struct Policies {
     max_age: u64,
+    /// Who the readers are: everybody, or where reading takes a credential the caller alone.
+    readers: &'static str,
     /// What a product with enough of its window left says: made once, most answers carry it.
     unhurried: HeaderValue,
 }
@@ -112,11 +114,24 @@ pub struct Policies {
 impl Policies {
     /// Policies where products may be kept for `max_age`, in whole seconds.
     pub fn new(max_age: Duration) -> Self {
-        let max_age = max_age.as_secs();
+        Self::for_readers("public", max_age.as_secs())
+    }
+
+    /// The same where reading takes a credential, if so: copies are for the caller alone.
+    #[must_use]
+    pub fn private(self, is_private: bool) -> Self {
+        match is_private {
+            true => Self::for_readers("private", self.max_age),
+            false => self,
+        }
+    }
+
+    fn for_readers(readers: &'static str, max_age: u64) -> Self {
         let policy = policy(Class::Product);
         Self {
             max_age,
-            unhurried: directives(policy, max_age, u64::MAX),
+            readers,
+            unhurried: directives(policy, readers, max_age, u64::MAX),
         }
     }
 
@@ -131,7 +146,7 @@ impl Policies {
         if class == Class::Product && remaining >= enough {
             return self.unhurried.clone();
         }
-        directives(policy, self.max_age, remaining)
+        directives(policy, self.readers, self.max_age, remaining)
     }
 }
 
@@ -144,11 +159,16 @@ fn policy(class: Class) -> Policy {
 }
 
 /// The directives of a policy, with `remaining` seconds of the window left.
-fn directives(policy: Policy, configured: u64, remaining: u64) -> HeaderValue {
+fn directives(
+    policy: Policy,
+    readers: &'static str,
+    configured: u64,
+    remaining: u64,
+) -> HeaderValue {
     let (place, max_age) = match policy.keep {
         Keep::Nobody => return NO_STORE,
-        Keep::Configured => ("public", configured.min(remaining)),
-        Keep::AtMost(seconds) => ("public", seconds.min(remaining)),
+        Keep::Configured => (readers, configured.min(remaining)),
+        Keep::AtMost(seconds) => (readers, seconds.min(remaining)),
         Keep::Public(seconds) => ("public", seconds),
         Keep::Private(seconds) => ("private", seconds),
     };
@@ -235,6 +255,34 @@ mod tests {
                 expected,
                 "{class:?}, {remaining} s left"
             );
+        }
+    }
+
+    #[test]
+    fn where_reading_takes_a_credential_copies_are_for_the_caller_alone() {
+        let policies = Policies::new(Duration::from_secs(300)).private(true);
+        let said = |class, remaining| policies.cache_control(class, Duration::from_secs(remaining));
+        for (class, remaining, expected) in [
+            (
+                Class::Product,
+                3600,
+                "private, max-age=300, stale-while-revalidate=60",
+            ),
+            (Class::Product, 42, "private, max-age=42"),
+            (
+                Class::List,
+                3600,
+                "private, max-age=60, stale-while-revalidate=60",
+            ),
+            (
+                Class::ProductUnderContract,
+                3600,
+                "private, max-age=300, must-revalidate",
+            ),
+            (Class::Document, 0, "public, max-age=300, must-revalidate"),
+            (Class::Uncached, 0, "no-store"),
+        ] {
+            assert_eq!(said(class, remaining), expected, "{class:?}");
         }
     }
 

@@ -57,8 +57,16 @@ pub enum ErrorCode {
     UnknownField,
     /// The body's id differs from the path's.
     IdMismatch,
+    /// The head of the request is too large.
+    HeadersTooLarge,
+    /// The client asks for more than it may in a second.
+    TooManyRequests,
     /// The credential is missing or wrong.
     Unauthorized,
+    /// The request carries two credentials.
+    ConflictingCredentials,
+    /// The credential is good, and not for this.
+    InsufficientScope,
     /// Writes are switched off here.
     WritesDisabled,
     /// Changes through the internal listener are switched off here.
@@ -73,7 +81,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All of them.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 35] = [
         Self::RouteNotFound,
         Self::MethodNotAllowed,
         Self::UriTooLong,
@@ -100,7 +108,11 @@ impl ErrorCode {
         Self::InvalidField,
         Self::UnknownField,
         Self::IdMismatch,
+        Self::HeadersTooLarge,
+        Self::TooManyRequests,
         Self::Unauthorized,
+        Self::ConflictingCredentials,
+        Self::InsufficientScope,
         Self::WritesDisabled,
         Self::AdminDisabled,
         Self::EntryNotFound,
@@ -136,7 +148,11 @@ impl ErrorCode {
             Self::InvalidField => "INVALID_FIELD",
             Self::UnknownField => "UNKNOWN_FIELD",
             Self::IdMismatch => "ID_MISMATCH",
+            Self::HeadersTooLarge => "HEADERS_TOO_LARGE",
+            Self::TooManyRequests => "TOO_MANY_REQUESTS",
             Self::Unauthorized => "UNAUTHORIZED",
+            Self::ConflictingCredentials => "CONFLICTING_CREDENTIALS",
+            Self::InsufficientScope => "INSUFFICIENT_SCOPE",
             Self::WritesDisabled => "WRITES_DISABLED",
             Self::AdminDisabled => "ADMIN_DISABLED",
             Self::EntryNotFound => "ENTRY_NOT_FOUND",
@@ -161,11 +177,15 @@ impl ErrorCode {
             | Self::InvalidField
             | Self::UnknownField
             | Self::IdMismatch
+            | Self::HeadersTooLarge
+            | Self::ConflictingCredentials
             | Self::InvalidSelector => StatusCode::BAD_REQUEST,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
-            Self::InvalidProductId | Self::WritesDisabled | Self::AdminDisabled => {
-                StatusCode::FORBIDDEN
-            }
+            Self::InvalidProductId
+            | Self::InsufficientScope
+            | Self::WritesDisabled
+            | Self::AdminDisabled => StatusCode::FORBIDDEN,
+            Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
             Self::RouteNotFound | Self::ProductNotFound | Self::EntryNotFound => {
                 StatusCode::NOT_FOUND
             }
@@ -212,7 +232,11 @@ impl ErrorCode {
             Self::InvalidField => "A member has the wrong type or value.",
             Self::UnknownField => "A member is not known.",
             Self::IdMismatch => "The id in the body differs from the one in the path.",
+            Self::HeadersTooLarge => "The headers are larger than 32 KiB.",
+            Self::TooManyRequests => "Too many requests in a second; see Retry-After.",
             Self::Unauthorized => "A valid credential is required.",
+            Self::ConflictingCredentials => "Send an API key or a bearer token, not both.",
+            Self::InsufficientScope => "The credential does not allow this.",
             Self::WritesDisabled => "Writes are switched off here.",
             Self::AdminDisabled => "Changes are switched off here.",
             Self::EntryNotFound => "The cache knows nothing about this id.",

@@ -17,7 +17,9 @@ pub(super) const UNEXPLAINED: &str = "SERVER_ERROR";
     reason = "each is a question of its own about the operation"
 )]
 pub(super) struct Traits {
-    /// It asks who is calling.
+    /// It tells how the service does, to anybody and at any time.
+    pub is_health: bool,
+    /// It asks who is calling: a write always, a read where `READ_REQUIRES_AUTH` is on.
     pub is_guarded: bool,
     /// It changes products.
     pub is_write: bool,
@@ -49,13 +51,15 @@ impl Traits {
                     parameter.parameter_in == kind && name.is_none_or(|name| parameter.name == name)
                 })
         };
-        let is_guarded = operation
+        let needs_credential = operation
             .security
             .as_ref()
             .is_some_and(|any| !any.is_empty());
+        let is_tagged = |name| operation.tags.iter().flatten().any(|tag| tag == name);
         Self {
-            is_guarded,
-            is_write: is_guarded && !is_safe,
+            is_health: is_tagged("health"),
+            is_guarded: !is_tagged("health") && !is_tagged("documentation"),
+            is_write: needs_credential && !is_safe,
             has_body: operation.request_body.is_some(),
             has_query: has(ParameterIn::Query, None),
             has_cursors: has(ParameterIn::Query, Some("after")),
@@ -102,7 +106,11 @@ impl Traits {
             | ErrorCode::InvalidField
             | ErrorCode::UnknownField => self.has_body,
             ErrorCode::IdMismatch => self.has_body && self.names_product,
-            ErrorCode::Unauthorized => self.is_guarded,
+            ErrorCode::HeadersTooLarge => true,
+            ErrorCode::TooManyRequests => !self.is_health,
+            ErrorCode::Unauthorized
+            | ErrorCode::ConflictingCredentials
+            | ErrorCode::InsufficientScope => self.is_guarded,
             ErrorCode::WritesDisabled => self.is_write,
         }
     }

@@ -13,6 +13,7 @@ use utoipa::openapi::extensions::Extensions;
 use utoipa::openapi::header::{Header, HeaderBuilder};
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::schema::{Components, ObjectBuilder, Schema, SchemaType, Type};
+use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{
     Content, ContentBuilder, OpenApi, Ref, RefOr, Required, Response, ResponseBuilder,
 };
@@ -40,7 +41,7 @@ enum Kind {
 }
 
 /// The headers that answers have in common. One that an annotation describes itself stays as it is.
-const HEADERS: [CommonHeader; 5] = [
+const HEADERS: [CommonHeader; 8] = [
     CommonHeader {
         component: "x-conversation",
         name: "x-conversation",
@@ -85,12 +86,38 @@ const HEADERS: [CommonHeader; 5] = [
     CommonHeader {
         component: "www-authenticate",
         name: "www-authenticate",
-        description: "The scheme that would do.",
+        description: "The schemes that would do, and what was wrong with a token.",
         kind: Kind::Text {
-            example: "ApiKey realm=\"product-catalog\"",
+            example: "ApiKey realm=\"product-catalog\", Bearer realm=\"product-catalog\", error=\"invalid_token\", error_description=\"The token has expired.\"",
         },
         is_certain: true,
         comes_with: |status, _| status == StatusCode::UNAUTHORIZED,
+    },
+    CommonHeader {
+        component: "ratelimit-limit",
+        name: "ratelimit-limit",
+        description: "How many requests the client has a second, where that is limited.",
+        kind: Kind::Number { example: 100 },
+        is_certain: false,
+        comes_with: |_, traits| !traits.is_health,
+    },
+    CommonHeader {
+        component: "ratelimit-remaining",
+        name: "ratelimit-remaining",
+        description: "How many of them it has left.",
+        kind: Kind::Number { example: 99 },
+        is_certain: false,
+        comes_with: |_, traits| !traits.is_health,
+    },
+    CommonHeader {
+        component: "ratelimit-reset",
+        name: "ratelimit-reset",
+        description: "When it has all of them again, in seconds since the Unix epoch.",
+        kind: Kind::Number {
+            example: 1_795_248_000,
+        },
+        is_certain: false,
+        comes_with: |_, traits| !traits.is_health,
     },
 ];
 
@@ -201,9 +228,8 @@ fn header_parameter(name: &str, description: &str, example: &str) -> Parameter {
 }
 
 fn complete_operation(operation: &mut Operation, is_safe: bool) {
-    // An operation that says nothing of credentials is open.
-    operation.security.get_or_insert_default();
     let traits = Traits::of(operation, is_safe);
+    operation.security = Some(credentials(traits));
     let parameters = operation.parameters.get_or_insert_default();
     for parameter in parameters.iter_mut() {
         if let RefOr::T(parameter) = parameter {
@@ -234,6 +260,20 @@ fn complete_operation(operation: &mut Operation, is_safe: bool) {
             let status = StatusCode::from_bytes(status.as_bytes()).unwrap_or_default();
             complete_response(response, status, traits);
         }
+    }
+}
+
+/// What an operation asks its callers for: health and documents nothing, a read a credential or none
+/// (as `READ_REQUIRES_AUTH` has it), a write one of either kind.
+fn credentials(traits: Traits) -> Vec<SecurityRequirement> {
+    let any = || ["apiKey", "bearer"].map(|scheme| SecurityRequirement::new(scheme, [""; 0]));
+    match (traits.is_guarded, traits.is_write) {
+        (false, _) => Vec::new(),
+        (true, false) => [SecurityRequirement::default()]
+            .into_iter()
+            .chain(any())
+            .collect(),
+        (true, true) => any().into(),
     }
 }
 

@@ -1,0 +1,4 @@
+//! What the tests of this part share.
+
+#[path = "../../../tests/it/issuer.rs"]
+pub mod issuer;
