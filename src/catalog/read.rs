@@ -1,7 +1,8 @@
-//! Reading: one product, or a page of them.
+//! Reading: one product, a page of them, or how many there are.
 
-use super::{Catalog, CatalogError, Page, Served};
-use crate::cache::ReadError;
+use super::index::{Edge, Index, Lengthy, Patience, Run};
+use super::{Catalog, CatalogError, Group, Grouping, Page, Served};
+use crate::cache::{Outcome, ReadError};
 use crate::catalog::stored::Stored;
 use crate::product::{Criteria, Cursor, PageQuery, Place, Position, ProductId};
 use crate::telemetry::Conversation;
@@ -44,17 +45,38 @@ impl Catalog {
                 self.want_index();
                 Err(index_is_not_complete())
             }
-            // Only the order of ids is kept.
-            _ if !query.criteria.is_plain() => Err(index_is_not_complete()),
-            Position::Start => self.walk_on(None, query.limit, cause).await,
+            Position::Start => self.walk_index(query, None, false, cause).await,
             Position::After(Cursor::Local { place, .. }) => {
-                self.walk_on(Some(place.id.clone()), query.limit, cause)
+                self.walk_index(query, Some(place.clone()), false, cause)
                     .await
             }
             Position::Before(Cursor::Local { place, .. }) => {
-                self.walk_back(place.id.clone(), query.limit, cause).await
+                self.walk_index(query, Some(place.clone()), true, cause)
+                    .await
             }
         }
+    }
+
+    /// How many products meet `criteria`.
+    ///
+    /// # Errors
+    /// [`CatalogError::Unavailable`] until the index is complete.
+    pub async fn count(&self, criteria: &Criteria) -> Result<u64, CatalogError> {
+        self.complete_index()?;
+        if let Ok(count) = self.index().count(criteria, Patience::Short) {
+            return Ok(count);
+        }
+        let criteria = criteria.clone();
+        let count = move |index: &Index| index.count(&criteria, Patience::Long);
+        self.at_leisure(count).await
+    }
+
+    /// The categories or brands there are, by name, with how many products have each.
+    ///
+    /// # Errors
+    /// [`CatalogError::Unavailable`] until the index is complete.
+    pub fn groups(&self, by: Grouping) -> Result<Vec<Group>, CatalogError> {
+        Ok(self.complete_index()?.groups(by))
     }
 
     /// Several products at once, in the order asked; `None` for one that does not exist.
@@ -69,55 +91,109 @@ impl Catalog {
         self.look_up(ids.to_vec(), cause).await
     }
 
-    /// The page after `at`. Products that turn out to be gone make room for the next ones.
-    async fn walk_on(
+    /// The page after `at`, or with `backward` before it. Products that turn out to be gone make room
+    /// for the next ones.
+    async fn walk_index(
         &self,
-        at: Option<ProductId>,
-        limit: usize,
+        query: &PageQuery,
+        mut at: Option<Place>,
+        backward: bool,
         cause: Conversation,
     ) -> Result<Page, CatalogError> {
-        let (mut items, mut from, mut before) = (Vec::new(), at, None);
+        let (criteria, mut items, mut behind) = (&query.criteria, Vec::new(), None);
         loop {
-            let run = self.index().after(from.as_ref(), limit - items.len());
-            let has_before = *before.get_or_insert(run.has_before);
-            from = run.ids.last().cloned().or(from);
-            items.extend(self.load_all(run.ids, cause).await?);
-            if !run.has_after || items.len() >= limit {
-                return Ok(Page::local(items, has_before, run.has_after));
+            let limit = query.limit - items.len();
+            let run = self.run(criteria, at.as_ref(), backward, limit).await?;
+            let (farthest, more, rest) = if backward {
+                (run.places.first(), run.has_before, run.has_after)
+            } else {
+                (run.places.last(), run.has_after, run.has_before)
+            };
+            let behind = *behind.get_or_insert(rest);
+            at = farthest.cloned().or(at);
+            let mut found = self.load_all(run.places, criteria, cause).await?;
+            if backward {
+                found.append(&mut items);
+                items = found;
+            } else {
+                items.append(&mut found);
+            }
+            if !more || items.len() >= query.limit {
+                let (before, after) = if backward {
+                    (more, behind)
+                } else {
+                    (behind, more)
+                };
+                return Ok(Page::local(criteria, items, before, after));
             }
         }
     }
 
-    /// The page before `end`.
-    async fn walk_back(
+    /// Part of a page, from the index: at once, or on a thread that can wait.
+    async fn run(
         &self,
-        end: ProductId,
+        criteria: &Criteria,
+        at: Option<&Place>,
+        backward: bool,
         limit: usize,
-        cause: Conversation,
-    ) -> Result<Page, CatalogError> {
-        let (mut items, mut upto, mut after) = (Vec::new(), end, None);
-        loop {
-            let run = self.index().before(&upto, limit - items.len());
-            let has_after = *after.get_or_insert(run.has_after);
-            upto = run.ids.first().cloned().unwrap_or(upto);
-            let mut earlier = self.load_all(run.ids, cause).await?;
-            earlier.append(&mut items);
-            items = earlier;
-            if !run.has_before || items.len() >= limit {
-                return Ok(Page::local(items, run.has_before, has_after));
-            }
+    ) -> Result<Run, CatalogError> {
+        let edge = edge_of(at, backward);
+        if let Ok(run) = self.index().page(criteria, edge, limit, Patience::Short) {
+            return Ok(run);
+        }
+        let (criteria, at) = (criteria.clone(), at.cloned());
+        let page = move |index: &Index| {
+            let edge = edge_of(at.as_ref(), backward);
+            index.page(&criteria, edge, limit, Patience::Long)
+        };
+        self.at_leisure(page).await
+    }
+
+    /// Asks the index what takes its time, off the threads that serve.
+    async fn at_leisure<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&Index) -> Result<T, Lengthy> + Send + 'static,
+    ) -> Result<T, CatalogError> {
+        let cache = self.cache.clone();
+        let asked = tokio::task::spawn_blocking(move || ask(&cache.source().index));
+        match asked.await {
+            Ok(Ok(answer)) => Ok(answer),
+            // Who has patience is not told that it takes long; so the thread broke off.
+            Ok(Err(Lengthy)) | Err(_) => Err(CatalogError::Unavailable {
+                retry_after: RETRY_AFTER,
+                cause: "the search broke off".to_owned(),
+            }),
         }
     }
 
-    /// Reads products side by side, leaving out those that are gone.
+    /// The index, if it is complete; asks for it to become so if not.
+    fn complete_index(&self) -> Result<&Index, CatalogError> {
+        if self.index().is_complete() {
+            return Ok(self.index());
+        }
+        self.want_index();
+        Err(index_is_not_complete())
+    }
+
+    /// Reads products side by side, leaving out those that are gone, and those that turn out to meet
+    /// the conditions no more.
     async fn load_all(
         &self,
-        ids: Vec<ProductId>,
+        places: Vec<Place>,
+        criteria: &Criteria,
         cause: Conversation,
-    ) -> Result<Vec<(ProductId, Served)>, CatalogError> {
-        let found = self.look_up(ids, cause).await?.into_iter();
+    ) -> Result<Vec<(Place, Served)>, CatalogError> {
+        let ids = places.iter().map(|place| place.id.clone()).collect();
+        let found = self.look_up(ids, cause).await?;
+        let found = places.into_iter().zip(found);
+        let still_meets = |place: &Place, served: &Served| {
+            served.outcome == Outcome::Hit
+                || criteria.filter.is_empty()
+                || self.index().meets(place.id.as_str(), criteria)
+        };
         Ok(found
-            .filter_map(|(id, served)| Some((id, served?)))
+            .filter_map(|(place, (_, served))| Some((place, served?)))
+            .filter(|(place, served)| still_meets(place, served))
             .collect())
     }
 
@@ -176,11 +252,13 @@ impl Catalog {
 
 impl Page {
     /// A page from the index, with cursors at its ends where there is more.
-    fn local(items: Vec<(ProductId, Served)>, has_before: bool, has_after: bool) -> Self {
-        let at = |item: Option<&(ProductId, Served)>| {
-            let (keys, id) = (Vec::new(), item?.0.clone());
-            Some(Cursor::at(&Criteria::default(), Place { keys, id }))
-        };
+    fn local(
+        criteria: &Criteria,
+        items: Vec<(Place, Served)>,
+        has_before: bool,
+        has_after: bool,
+    ) -> Self {
+        let at = |item: Option<&(Place, Served)>| Some(Cursor::at(criteria, item?.0.clone()));
         Self {
             before: at(items.first()).filter(|_| has_before),
             after: at(items.last()).filter(|_| has_after),
@@ -203,6 +281,14 @@ impl From<ReadError<StatusCode, UpstreamError>> for CatalogError {
                 cause: "the load broke off".to_owned(),
             },
         }
+    }
+}
+
+fn edge_of(at: Option<&Place>, backward: bool) -> Edge<'_> {
+    match at {
+        None => Edge::Start,
+        Some(place) if backward => Edge::Before(place),
+        Some(place) => Edge::After(place),
     }
 }
 

@@ -86,8 +86,8 @@ impl Source for Products {
         Stored::decode(bytes)
     }
 
-    fn learned(&self, id: &ProductId, _: Option<&Stored>, as_of: Moment) {
-        self.index.insert(id, as_of);
+    fn learned(&self, id: &ProductId, stored: Option<&Stored>, as_of: Moment) {
+        self.index.insert(id, stored.map(Stored::content), as_of);
     }
 
     fn vanished(&self, id: &ProductId) {
@@ -108,11 +108,13 @@ impl Source for Products {
 
     fn restored(&self, restored: &Restored) {
         let late = self.index.is_complete();
-        if restored.note.as_deref() == Some(LISTED) {
+        // Of some products the store may know no more than that they exist.
+        let is_whole = self.index.bare() == 0;
+        if restored.note.as_deref() == Some(LISTED) && is_whole {
             self.index.complete();
         }
         // What was left in disorder has to be confirmed, and so has what comes after a pass was through.
-        if !restored.clean || late {
+        if !restored.clean || late || !is_whole {
             self.wanted.notify_one();
         }
     }

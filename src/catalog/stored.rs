@@ -1,8 +1,11 @@
 //! What the cache holds for a product, and how that lies on disk.
 
+use super::index::Content;
 use crate::product::Representation;
 use crate::upstream::{Confirmed, Validators};
 use bytes::Bytes;
+use rustc_hash::FxBuildHasher;
+use std::hash::BuildHasher;
 
 /// What one shared buffer costs beside its bytes: its allocation and its counters.
 const BUFFER_BYTES: usize = 48;
@@ -24,6 +27,14 @@ impl Stored {
         Self {
             representation: confirmed.product.render(now_secs),
             validators: confirmed.validators.clone(),
+        }
+    }
+
+    /// What queries ask about the product is in its body; its tag tells one body from another.
+    pub fn content(&self) -> Content<'_> {
+        Content {
+            version: FxBuildHasher.hash_one(self.representation.etag.as_bytes()),
+            json: &self.representation.body,
         }
     }
 

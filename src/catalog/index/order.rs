@@ -1,0 +1,183 @@
+//! Slots in the order of one member: a sorted list in chunks, so that a change moves a few hundred
+//! slots and not a million.
+
+use super::rows::Slot;
+use std::ops::Range;
+
+/// A chunk of more slots than this is split in two.
+const CHUNK: usize = 1024;
+
+/// Slots in order. What the order is, is known to whoever asks: every call brings its comparison.
+#[derive(Default)]
+pub struct List {
+    /// None is empty.
+    chunks: Vec<Vec<Slot>>,
+    len: usize,
+    capacity: usize,
+}
+
+// === impl List ===
+
+impl List {
+    /// A list of slots that are in order already.
+    pub fn from_sorted(slots: impl Iterator<Item = Slot>) -> Self {
+        let mut list = Self::default();
+        let mut slots = slots.peekable();
+        while slots.peek().is_some() {
+            // Half full: one change does not split it.
+            let mut chunk = Vec::with_capacity(CHUNK / 2);
+            chunk.extend(slots.by_ref().take(CHUNK / 2));
+            list.len += chunk.len();
+            list.capacity += chunk.capacity();
+            list.chunks.push(chunk);
+        }
+        list
+    }
+
+    /// How many slots there are.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// What it holds, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.capacity * size_of::<Slot>() + self.chunks.capacity() * size_of::<Vec<Slot>>()
+    }
+
+    /// How many slots come before a place; `is_before` holds for those and no others.
+    pub fn rank(&self, mut is_before: impl FnMut(Slot) -> bool) -> usize {
+        let (chunk, at) = self.find(&mut is_before);
+        self.start_of(chunk) + at
+    }
+
+    /// Puts in a slot after those that are before it.
+    pub fn insert(&mut self, slot: Slot, mut is_before: impl FnMut(Slot) -> bool) {
+        let (mut chunk, mut at) = self.find(&mut is_before);
+        if chunk == self.chunks.len() {
+            match self.chunks.last() {
+                Some(last) => (chunk, at) = (chunk - 1, last.len()),
+                None => self.chunks.push(Vec::new()),
+            }
+        }
+        let Some(slots) = self.chunks.get_mut(chunk) else {
+            return;
+        };
+        let before = slots.capacity();
+        slots.insert(at, slot);
+        self.len += 1;
+        let mut upper = None;
+        if slots.len() > CHUNK {
+            upper = Some(slots.split_off(CHUNK / 2));
+            slots.shrink_to_fit();
+        }
+        self.capacity = self.capacity + slots.capacity() - before;
+        if let Some(upper) = upper {
+            self.capacity += upper.capacity();
+            self.chunks.insert(chunk + 1, upper);
+        }
+    }
+
+    /// Takes out a slot; `is_before` holds for those before it.
+    pub fn remove(&mut self, slot: Slot, mut is_before: impl FnMut(Slot) -> bool) {
+        let (chunk, at) = self.find(&mut is_before);
+        let Some(slots) = self.chunks.get_mut(chunk) else {
+            return;
+        };
+        if slots.get(at) != Some(&slot) {
+            debug_assert!(false, "slot {slot} is not where it should be");
+            return;
+        }
+        slots.remove(at);
+        self.len -= 1;
+        if slots.is_empty() {
+            self.capacity -= slots.capacity();
+            self.chunks.remove(chunk);
+        }
+    }
+
+    /// The slots at these ranks.
+    pub fn range(&self, range: Range<usize>) -> impl DoubleEndedIterator<Item = Slot> + use<'_> {
+        let mut skipped = 0;
+        let mut first = 0;
+        for chunk in &self.chunks {
+            if skipped + chunk.len() > range.start {
+                break;
+            }
+            skipped += chunk.len();
+            first += 1;
+        }
+        let from = range.start - skipped.min(range.start);
+        let mut left = range.len();
+        let mut parts = Vec::new();
+        for (at, chunk) in self.chunks.iter().enumerate().skip(first) {
+            let from = if at == first { from } else { 0 };
+            let taken = left.min(chunk.len() - from);
+            if taken == 0 {
+                break;
+            }
+            parts.push(chunk.get(from..from + taken).unwrap_or_default());
+            left -= taken;
+        }
+        parts.into_iter().flatten().copied()
+    }
+
+    /// The chunk and the place in it of the first slot that is not before.
+    fn find(&self, is_before: &mut impl FnMut(Slot) -> bool) -> (usize, usize) {
+        let chunk = self
+            .chunks
+            .partition_point(|chunk| chunk.last().is_some_and(|last| is_before(*last)));
+        let at = self
+            .chunks
+            .get(chunk)
+            .map_or(0, |slots| slots.partition_point(|slot| is_before(*slot)));
+        (chunk, at)
+    }
+
+    fn start_of(&self, chunk: usize) -> usize {
+        self.chunks.iter().take(chunk).map(Vec::len).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    fn capacity(list: &List) -> usize {
+        list.chunks.iter().map(Vec::capacity).sum()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn it_is_a_sorted_set(
+            initial in 0u32..5000, changes in vec((0u32..8000, any::<bool>()), 0..2500), ranges in vec((0usize..9000, 0usize..3000), 8),
+        ) {
+            let mut model: BTreeSet<u32> = (0..initial).map(|slot| slot * 2).collect();
+            let mut list = List::from_sorted(model.iter().copied());
+            for (slot, is_in) in changes {
+                if is_in && model.insert(slot) {
+                    list.insert(slot, |other| other < slot);
+                } else if !is_in && model.remove(&slot) {
+                    list.remove(slot, |other| other < slot);
+                }
+            }
+            prop_assert_eq!(list.len(), model.len());
+            prop_assert_eq!(list.capacity, capacity(&list));
+            let sorted: Vec<u32> = model.into_iter().collect();
+            for (start, length) in ranges {
+                let range = start.min(sorted.len())..(start + length).min(sorted.len());
+                let slots: Vec<_> = list.range(range.clone()).collect();
+                prop_assert_eq!(&slots, &sorted[range.clone()]);
+                let back: Vec<_> = list.range(range).rev().collect();
+                prop_assert!(back.iter().rev().eq(&slots));
+                let rank = list.rank(|slot| (slot as usize) < start);
+                prop_assert_eq!(rank, sorted.partition_point(|slot| (*slot as usize) < start));
+            }
+            prop_assert!(list.chunks.iter().all(|chunk| !chunk.is_empty() && chunk.len() <= CHUNK));
+        }
+    }
+}

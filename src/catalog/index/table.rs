@@ -1,0 +1,264 @@
+//! What the index knows, and the orders it keeps: everything behind its lock.
+
+use super::order::List;
+use super::row::{Column, Row, SharedTexts, SortValue};
+use super::rows::{Rows, Slot};
+use super::summary::Summary;
+use crate::clock::Moment;
+use std::cmp::Ordering;
+
+/// With no more rows than this an order is made on the spot.
+pub const FEW: usize = 2_000;
+
+/// Rows, the texts they share, and the orders in use. What the rows say and where the orders have them
+/// changes together.
+pub struct Table {
+    /// Every product's row.
+    pub rows: Rows,
+    /// The texts that rows share.
+    pub texts: SharedTexts,
+    orders: [Order; Column::COUNT],
+    /// Rows of which nothing but the id is known.
+    bare: usize,
+}
+
+/// The order of one column.
+#[derive(Default)]
+enum Order {
+    /// Nobody has asked for it yet.
+    #[default]
+    Absent,
+    /// Being made, with the slots that have changed meanwhile.
+    Coming(Vec<Slot>),
+    /// In use.
+    Kept(List),
+}
+
+/// What is known of a product's content.
+#[derive(Clone, Copy, Debug)]
+pub struct Content<'a> {
+    /// Tells one content from another.
+    pub version: u64,
+    /// The rendered product, or a stored summary.
+    pub json: &'a [u8],
+}
+
+// === impl Table ===
+
+impl Table {
+    /// An empty one, with the order of ids.
+    pub fn new() -> Self {
+        let mut orders = <[Order; Column::COUNT]>::default();
+        if let Some(ids) = orders.get_mut(Column::Id as usize) {
+            *ids = Order::Kept(List::default());
+        }
+        Self {
+            rows: Rows::default(),
+            texts: SharedTexts::default(),
+            orders,
+            bare: 0,
+        }
+    }
+
+    /// What it holds, in bytes.
+    pub fn bytes(&self) -> usize {
+        let orders = self.orders.iter().map(|order| match order {
+            Order::Absent => 0,
+            Order::Coming(changed) => changed.capacity() * size_of::<Slot>(),
+            Order::Kept(list) => list.bytes(),
+        });
+        self.rows.bytes() + self.texts.bytes() + orders.sum::<usize>()
+    }
+
+    /// How many products are known by nothing but their ids.
+    pub fn bare(&self) -> usize {
+        self.bare
+    }
+
+    /// The product `id` exists as of `as_of`, with this content where it is known. Returns whether
+    /// that content is news.
+    pub fn insert(&mut self, id: &str, content: Option<Content<'_>>, as_of: Moment) -> bool {
+        let known = self.rows.find(id.as_bytes());
+        let row = known.and_then(|slot| self.rows.get_mut(slot));
+        if let Some(row) = row {
+            row.as_of = row.as_of.max(as_of);
+            if content.is_none_or(|content| content.version == row.version) {
+                return false;
+            }
+        }
+        let summary =
+            content.and_then(|content| Some((content.version, Summary::parse(content.json)?)));
+        let as_of = known
+            .and_then(|slot| self.rows.get(slot))
+            .map_or(as_of, |row| row.as_of);
+        let row = match &summary {
+            Some((version, summary)) => Row::new(id, summary, *version, as_of, &mut self.texts),
+            None if known.is_some() => return false,
+            None => Row::bare(id, as_of),
+        };
+        self.bare += usize::from(summary.is_none());
+        match known {
+            Some(slot) => self.replace(slot, row),
+            None => {
+                let slot = self.rows.insert(row);
+                for column in Column::ALL {
+                    self.put_in(column, slot);
+                }
+            }
+        }
+        summary.is_some()
+    }
+
+    /// The product `id` does not exist.
+    pub fn remove(&mut self, id: &str) {
+        let Some(slot) = self.rows.find(id.as_bytes()) else {
+            return;
+        };
+        for column in Column::ALL {
+            self.take_out(column, slot);
+        }
+        if let Some(row) = self.rows.remove(slot) {
+            self.forget(&row);
+        }
+    }
+
+    /// The order of `column`, where it is kept.
+    pub fn order(&self, column: Column) -> Option<&List> {
+        match self.orders.get(column as usize)? {
+            Order::Kept(list) => Some(list),
+            Order::Absent | Order::Coming(_) => None,
+        }
+    }
+
+    /// What sorting by `column` looks at of a slot's row.
+    pub fn value(&self, column: Column, slot: Slot) -> SortValue<'_> {
+        self.rows.get(slot).map_or(SortValue::Missing, |row| {
+            row.unpack().sort_value(column, &self.texts)
+        })
+    }
+
+    /// How a slot compares with a place in the ascending order of `column`.
+    pub fn compare(&self, column: Column, slot: Slot, place: (SortValue<'_>, &[u8])) -> Ordering {
+        let Some(row) = self.rows.get(slot) else {
+            return Ordering::Greater;
+        };
+        if column == Column::Id {
+            return row.id().cmp(place.1);
+        }
+        let row = row.unpack();
+        let value = row.sort_value(column, &self.texts);
+        (value, row.id).cmp(&place)
+    }
+
+    /// Makes ready for [`Table::finish_order`]: from now on changes are noted.
+    pub fn begin_order(&mut self, column: Column) {
+        if let Some(order @ Order::Absent) = self.orders.get_mut(column as usize) {
+            *order = Order::Coming(Vec::new());
+        }
+    }
+
+    /// Takes an order into use. `sorted` are the slots as they were since it was begun; those that
+    /// changed meanwhile find their places now.
+    pub fn finish_order(&mut self, column: Column, sorted: impl Iterator<Item = Slot>) {
+        let Some(order) = self.orders.get_mut(column as usize) else {
+            return;
+        };
+        let Order::Coming(mut changed) = std::mem::take(order) else {
+            return;
+        };
+        changed.sort_unstable();
+        changed.dedup();
+        let unchanged = sorted.filter(|slot| changed.binary_search(slot).is_err());
+        *order = Order::Kept(List::from_sorted(unchanged));
+        for slot in changed {
+            if self.rows.get(slot).is_some() {
+                self.put_in(column, slot);
+            }
+        }
+    }
+
+    /// Gives up all orders but that of ids.
+    pub fn drop_orders(&mut self) {
+        for column in Column::ALL {
+            if let (Some(order), true) =
+                (self.orders.get_mut(column as usize), column != Column::Id)
+            {
+                *order = Order::Absent;
+            }
+        }
+    }
+
+    fn replace(&mut self, slot: Slot, row: Row) {
+        let Some(old) = self.rows.get(slot).cloned() else {
+            return;
+        };
+        let (before, after) = (old.unpack(), row.unpack());
+        let moved = Column::ALL.map(|column| {
+            let value = before.sort_value(column, &self.texts);
+            value != after.sort_value(column, &self.texts)
+        });
+        let moved = || {
+            Column::ALL
+                .into_iter()
+                .zip(moved)
+                .filter(|(_, moved)| *moved)
+        };
+        for (column, _) in moved() {
+            self.take_out(column, slot);
+        }
+        self.rows.update(slot, row);
+        for (column, _) in moved() {
+            self.put_in(column, slot);
+        }
+        self.forget(&old);
+    }
+
+    fn forget(&mut self, row: &Row) {
+        self.bare -= usize::from(row.unpack().is_bare);
+        row.release(&mut self.texts);
+    }
+
+    fn put_in(&mut self, column: Column, slot: Slot) {
+        self.change(column, slot, |list, slot, is_before| {
+            list.insert(slot, is_before)
+        });
+    }
+
+    fn take_out(&mut self, column: Column, slot: Slot) {
+        self.change(column, slot, |list, slot, is_before| {
+            list.remove(slot, is_before)
+        });
+    }
+
+    /// Changes the order of `column` at the place of `slot`.
+    fn change(
+        &mut self,
+        column: Column,
+        slot: Slot,
+        change: impl FnOnce(&mut List, Slot, &mut dyn FnMut(Slot) -> bool),
+    ) {
+        // Out of the table while the table is asked for comparisons.
+        let Some(order) = self.orders.get_mut(column as usize).map(std::mem::take) else {
+            return;
+        };
+        let order = match order {
+            Order::Kept(mut list) => {
+                if let Some(row) = self.rows.get(slot) {
+                    let row = row.unpack();
+                    let place = (row.sort_value(column, &self.texts), row.id);
+                    let mut is_before = |other| self.compare(column, other, place).is_lt();
+                    change(&mut list, slot, &mut is_before);
+                }
+                Order::Kept(list)
+            }
+            Order::Coming(mut changed) => {
+                changed.push(slot);
+                Order::Coming(changed)
+            }
+            Order::Absent => Order::Absent,
+        };
+        if let Some(place) = self.orders.get_mut(column as usize) {
+            *place = order;
+        }
+    }
+}
