@@ -45,7 +45,7 @@ pub use counters::{EvictionCause, Outcome, Stats};
 pub use entry::Entry;
 pub use freshness::Trust;
 pub use inspect::Inspection;
-pub use source::{Change, Loaded, Restored, Source};
+pub use source::{Change, Known, Loaded, Restored, Source};
 pub use status::StoreStatus;
 pub use store::StoreError;
 
@@ -258,7 +258,7 @@ impl<S: Source> Cache<S> {
             &listing.0,
             key,
             || tiers.confirm(key, &listed),
-            || tiers.still_exists(key, as_of),
+            || tiers.still_exists(key, Known::Value(&listed), as_of),
         );
         let held = tiers.peek(key);
         let entry = held.filter(|held| held.as_of() >= as_of).unwrap_or(listed);

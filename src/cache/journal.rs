@@ -4,8 +4,8 @@
 //! to it. The last mark wins, so a key written a thousand times costs one write.
 
 use crate::clock::Moment;
-use std::collections::BTreeMap;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 
@@ -16,14 +16,15 @@ const BACKLOG: usize = 20_000;
 const BATCH: usize = 2_000;
 
 /// What has to happen to a key on disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mark {
     /// Write the value and its row.
     Save,
     /// The value is on disk as it is: write its row.
     Touch,
-    /// Delete the value, keep a row that says the key existed at this moment.
-    Row(Moment),
+    /// Delete the value, keep a row that says the key existed at this moment, and a summary: this one,
+    /// or with none that of what lies there.
+    Row(Moment, Option<Arc<[u8]>>),
     /// Delete value and row.
     Remove,
 }
@@ -54,6 +55,8 @@ struct State<K> {
     closing: bool,
     marks: BTreeMap<K, Mark>,
     writing: BTreeMap<K, Mark>,
+    /// Keys whose values were gone when they were to be written; a mark that says so is on its way.
+    missed: BTreeSet<K>,
     note: Option<Vec<u8>>,
     flushes: Vec<oneshot::Sender<()>>,
 }
@@ -70,6 +73,7 @@ impl<K: Clone + Ord> Journal<K> {
                 closing: false,
                 marks: BTreeMap::new(),
                 writing: BTreeMap::new(),
+                missed: BTreeSet::new(),
                 note: None,
                 flushes: Vec::new(),
             }),
@@ -79,7 +83,7 @@ impl<K: Clone + Ord> Journal<K> {
     }
 
     /// Marks a key.
-    pub fn mark(&self, key: &K, mark: Mark) {
+    pub fn mark(&self, key: &K, mut mark: Mark) {
         let mut state = self.lock();
         if !state.open {
             return;
@@ -88,6 +92,13 @@ impl<K: Clone + Ord> Journal<K> {
         if mark == Mark::Touch && state.marks.get(key) == Some(&Mark::Save) {
             return;
         }
+        // A summary that is still to be written is what will lie there.
+        if let (Mark::Row(_, summary @ None), Some(Mark::Row(_, known))) =
+            (&mut mark, state.marks.get(key))
+        {
+            summary.clone_from(known);
+        }
+        state.missed.remove(key);
         state.marks.insert(key.clone(), mark);
         drop(state);
         self.work.notify_one();
@@ -112,6 +123,7 @@ impl<K: Clone + Ord> Journal<K> {
         if !open {
             state.marks.clear();
             state.writing.clear();
+            state.missed.clear();
             state.flushes.clear();
         }
         drop(state);
@@ -165,7 +177,22 @@ impl<K: Clone + Ord> Journal<K> {
     pub fn pending(&self, key: &K) -> Option<Mark> {
         let state = self.lock();
         let mark = state.marks.get(key).or_else(|| state.writing.get(key));
-        mark.copied()
+        mark.cloned()
+    }
+
+    /// Whether a key's value may not be on disk yet.
+    pub fn is_saving(&self, key: &K) -> bool {
+        let state = self.lock();
+        let marks = [&state.marks, &state.writing].map(|marks| marks.get(key));
+        marks.contains(&Some(&Mark::Save)) || state.missed.contains(key)
+    }
+
+    /// The value of a key that was marked to be saved is gone: it was not written.
+    pub fn missed(&self, key: &K) {
+        let mut state = self.lock();
+        if !state.marks.contains_key(key) {
+            state.missed.insert(key.clone());
+        }
     }
 
     /// Asks the writer to write what there is and end.
@@ -268,6 +295,30 @@ mod tests {
         assert!(flushed.try_recv().is_err());
         let batch = journal.next(Duration::ZERO);
         assert_eq!((batch.marks.len(), batch.flushes.len()), (1_000, 1));
+    }
+
+    #[test]
+    fn a_value_that_was_missed_counts_as_not_written_until_its_key_is_marked_again() {
+        let journal = Journal::new(true);
+        journal.mark(&1, Mark::Save);
+        assert!(journal.is_saving(&1));
+        next(&journal);
+        journal.missed(&1);
+        next(&journal);
+        assert!(journal.is_saving(&1));
+        journal.mark(&1, Mark::Row(Moment::default(), None));
+        journal.missed(&1);
+        assert!(!journal.is_saving(&1));
+    }
+
+    #[test]
+    fn a_summary_outlives_later_marks_without_one() {
+        let journal = Journal::new(true);
+        let summary: Arc<[u8]> = b"summary".as_slice().into();
+        journal.mark(&1, Mark::Row(Moment::default(), Some(Arc::clone(&summary))));
+        let later = Moment::from_millis(5);
+        journal.mark(&1, Mark::Row(later, None));
+        assert_eq!(journal.pending(&1), Some(Mark::Row(later, Some(summary))));
     }
 
     #[test]

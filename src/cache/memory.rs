@@ -5,7 +5,6 @@
 //! negative entries hold is taken off it, so that the cap bounds the sum (STYLE invariant 5).
 
 use super::entry::Entry;
-use crate::clock::Moment;
 use quick_cache::sync::Cache;
 use quick_cache::{Lifecycle, OptionsBuilder, Weighter};
 use rustc_hash::FxBuildHasher;
@@ -23,15 +22,18 @@ const MAX_SHARDS: u64 = 64;
 
 /// The serving tier.
 pub struct Memory<K, V> {
-    tier: Cache<K, Arc<Entry<V>>, Weigh, FxBuildHasher, Evictions<K>>,
-    evicted: Evictions<K>,
+    tier: Cache<K, Arc<Entry<V>>, Weigh, FxBuildHasher, Evictions<K, V>>,
+    evicted: Evictions<K, V>,
 }
 
 #[derive(Clone)]
 struct Weigh;
 
-/// Keys that lost their place since this was last emptied, and how recent their values were.
-struct Evictions<K>(Arc<Mutex<Vec<(K, Moment)>>>);
+/// What has lost its place since this was last emptied.
+struct Evictions<K, V>(Arc<Mutex<Vec<Evicted<K, V>>>>);
+
+/// A key that has lost its place, and its entry.
+pub type Evicted<K, V> = (K, Arc<Entry<V>>);
 
 // === impl Memory ===
 
@@ -78,8 +80,8 @@ impl<K: Clone + Eq + Hash, V> Memory<K, V> {
         self.tier.peek(key)
     }
 
-    /// Keeps an entry; false if it was too heavy. Returns the keys that lost their place to it.
-    pub fn insert(&self, key: K, entry: Arc<Entry<V>>) -> (bool, Vec<(K, Moment)>) {
+    /// Keeps an entry; false if it was too heavy. Returns what lost its place to it.
+    pub fn insert(&self, key: K, entry: Arc<Entry<V>>) -> (bool, Vec<Evicted<K, V>>) {
         self.tier.insert(key.clone(), entry);
         let mut evicted = self.evicted.take();
         // Replacing an entry reports the old one under the same key.
@@ -97,8 +99,8 @@ impl<K: Clone + Eq + Hash, V> Memory<K, V> {
         self.tier.clear();
     }
 
-    /// Moves the cap. Returns the keys that no longer fit.
-    pub fn resize(&self, capacity: u64) -> Vec<(K, Moment)> {
+    /// Moves the cap. Returns what no longer fits.
+    pub fn resize(&self, capacity: u64) -> Vec<Evicted<K, V>> {
         // quick_cache rounds a shard's share up; rounding down first keeps the sum below the cap.
         let shards = self.tier.num_shards() as u64;
         self.tier.set_capacity(capacity / shards * shards);
@@ -146,27 +148,27 @@ impl<K, V> Weighter<K, Arc<Entry<V>>> for Weigh {
 
 // === impl Evictions ===
 
-impl<K> Evictions<K> {
-    fn take(&self) -> Vec<(K, Moment)> {
+impl<K, V> Evictions<K, V> {
+    fn take(&self) -> Vec<Evicted<K, V>> {
         std::mem::take(&mut *self.lock())
     }
 
-    /// Holds plain keys: a panic elsewhere can not leave them half changed.
-    fn lock(&self) -> MutexGuard<'_, Vec<(K, Moment)>> {
+    /// Holds plain pairs: a panic elsewhere can not leave them half changed.
+    fn lock(&self) -> MutexGuard<'_, Vec<Evicted<K, V>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<K> Clone for Evictions<K> {
+impl<K, V> Clone for Evictions<K, V> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<K, V> Lifecycle<K, Arc<Entry<V>>> for Evictions<K> {
+impl<K, V> Lifecycle<K, Arc<Entry<V>>> for Evictions<K, V> {
     type RequestState = ();
 
     fn on_evict(&self, (): &mut (), key: K, entry: Arc<Entry<V>>) {
-        self.lock().push((key, entry.as_of()));
+        self.lock().push((key, entry));
     }
 }

@@ -97,9 +97,9 @@ impl<S: Source> Inner<S> {
             return;
         };
         let now = self.clock.now();
-        let (as_of, entry) = self.tiers.revive(key, row, Some(&value), now, offer.clean);
+        let found = self.tiers.revive(key, row, Some(&value), now, offer.clean);
         let _ = self.fence.settle(&offer.ticket, key, || {
-            self.tiers.restore(key, as_of, entry);
+            self.tiers.restore(key, &found);
         });
     }
 }

@@ -1,11 +1,12 @@
-//! What lies on disk for a key: a row of a few bytes, rewritten at every touch, and the value,
-//! written once. Both are checked on the way in; what does not fit is skipped, never trusted.
+//! What lies on disk for a key: a row of a few bytes, rewritten at every touch, and the value or, where
+//! that is not held any more, what the source wants to keep of it. Both are written once, and checked
+//! on the way in; what does not fit is skipped, never trusted.
 
 use super::freshness::Trust;
 use crate::clock::Moment;
 
 /// The format of everything on disk. Another number on disk discards the store.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 const ROW_BYTES: usize = 8 + 1 + 2 + 1 + 4;
 
@@ -18,9 +19,24 @@ pub struct Row {
     pub trust: Trust,
     /// How much the window is shortened.
     pub jitter_per_mille: u16,
-    /// Checksum of the value that belongs to this row; `None` if there is none.
-    pub value_crc: Option<u32>,
+    /// What else lies there.
+    pub content: Content,
 }
+
+/// What lies on disk beside a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// Nothing.
+    None,
+    /// The value, with this checksum.
+    Value(u32),
+    /// A summary of the value, with this checksum.
+    Summary(u32),
+}
+
+const NONE: u8 = 0;
+const VALUE: u8 = 1;
+const SUMMARY: u8 = 2;
 
 // === impl Row ===
 
@@ -36,9 +52,13 @@ impl Row {
             self.trust as u8,
             low,
             high,
-            u8::from(self.value_crc.is_some()),
+            match self.content {
+                Content::None => NONE,
+                Content::Value(_) => VALUE,
+                Content::Summary(_) => SUMMARY,
+            },
         ]);
-        crc.copy_from_slice(&self.value_crc.unwrap_or_default().to_le_bytes());
+        crc.copy_from_slice(&self.content.checksum().unwrap_or_default().to_le_bytes());
         bytes
     }
 
@@ -57,19 +77,36 @@ impl Row {
             trust,
             low,
             high,
-            has_value,
+            kind,
             crc @ ..,
         ] = *bytes;
+        let crc = u32::from_le_bytes(crc);
         Some(Self {
             as_of: Moment::from_millis(u64::from_le_bytes([m0, m1, m2, m3, m4, m5, m6, m7])),
             trust: Trust::from(trust),
             jitter_per_mille: u16::from_le_bytes([low, high]),
-            value_crc: (has_value == 1).then(|| u32::from_le_bytes(crc)),
+            content: match kind {
+                VALUE => Content::Value(crc),
+                SUMMARY => Content::Summary(crc),
+                _ => Content::None,
+            },
         })
     }
 }
 
-/// The checksum that ties a value to its key and row.
+// === impl Content ===
+
+impl Content {
+    /// The checksum of what lies there.
+    pub fn checksum(self) -> Option<u32> {
+        match self {
+            Self::None => None,
+            Self::Value(crc) | Self::Summary(crc) => Some(crc),
+        }
+    }
+}
+
+/// The checksum that ties a value or summary to its key and row.
 pub fn checksum(key: &[u8], value: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(key);
@@ -84,12 +121,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_row_survives_its_encoding(millis: u64, trust in 0u8..3, jitter: u16, crc: Option<u32>) {
+        fn a_row_survives_its_encoding(millis: u64, trust in 0u8..3, jitter: u16, crc: u32, kind in 0..3) {
             let row = Row {
                 as_of: Moment::from_millis(millis),
                 trust: Trust::from(trust),
                 jitter_per_mille: jitter,
-                value_crc: crc,
+                content: [Content::None, Content::Value(crc), Content::Summary(crc)][kind as usize],
             };
             prop_assert_eq!(Row::decode(&row.encode()), Some(row));
         }

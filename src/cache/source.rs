@@ -43,8 +43,16 @@ pub trait Source: Send + Sync + 'static {
     /// Reads a value; `None` if the bytes are none.
     fn decode(&self, bytes: &[u8]) -> Option<Self::Value>;
 
-    /// The key exists as of `as_of`; its value, where it is at hand. Called in the order facts count.
-    fn learned(&self, key: &Self::Key, value: Option<&Self::Value>, as_of: Moment);
+    /// What is to be kept on disk of a value that is not held.
+    fn summarize(&self, value: &Self::Value) -> Vec<u8>;
+
+    /// The key exists as of `as_of`, and this is what it holds. Returns whether that is news: whether
+    /// its summary is another one than before. Called in the order facts count.
+    fn learned(&self, key: &Self::Key, known: Known<'_, Self::Value>, as_of: Moment) -> bool;
+
+    /// The key exists as of `as_of`. What it held at some time is better than nothing, where nothing is
+    /// known of it.
+    fn exists(&self, key: &Self::Key, known: Known<'_, Self::Value>, as_of: Moment);
 
     /// The key does not exist (any more).
     fn vanished(&self, key: &Self::Key);
@@ -58,8 +66,23 @@ pub trait Source: Send + Sync + 'static {
     /// What the source itself holds in memory about keys, in bytes: counts against the cap.
     fn held_bytes(&self) -> usize;
 
+    /// The store has been started anew, without summaries of the keys whose values are not held: a
+    /// listing would bring them back.
+    fn lacks_summaries(&self);
+
     /// The store has been restored; called once at most, before the store counts as up.
     fn restored(&self, restored: &Restored);
+}
+
+/// What is known of a key's value.
+#[derive(Debug)]
+pub enum Known<'a, V> {
+    /// The value.
+    Value(&'a V),
+    /// The summary that was made of it.
+    Summary(&'a [u8]),
+    /// No more than that the key exists.
+    Nothing,
 }
 
 /// What a load found.
@@ -113,3 +136,13 @@ pub struct Restored {
     /// The source's own note, where it can be trusted.
     pub note: Option<Vec<u8>>,
 }
+
+// === impl Known ===
+
+impl<V> Clone for Known<'_, V> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<V> Copy for Known<'_, V> {}

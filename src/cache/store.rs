@@ -2,10 +2,12 @@
 //!
 //! sled can panic on damaged files and return errors for full disks, so every call goes through
 //! [`guard`], and whoever gets a [`StoreError`] decides what the service does without a store.
-//! Values are written before their rows and deleted after them: a kill in between leaves a value
-//! without a row, or a row whose checksum does not match; both are skipped when loading.
+//! Values and summaries are written before their rows and deleted after them: a kill in between leaves
+//! one without a row, or a row whose checksum does not match; both are skipped when loading.
 
-use super::record::{Row, checksum};
+use super::freshness::Trust;
+use super::record::{Content, Row, checksum};
+use crate::clock::Moment;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -126,7 +128,7 @@ impl Disk {
         })
     }
 
-    /// Visits every readable key in order, with its value where it has one.
+    /// Visits every readable key in order, with its value or summary where it has one.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] where sled gives up; what was visited before stands.
@@ -159,7 +161,7 @@ impl Disk {
                     scan.unreadable += 1;
                     continue;
                 };
-                match (row.value_crc, value) {
+                match (row.content.checksum(), value) {
                     (Some(crc), Some(value)) if crc == checksum(&key, &value) => {
                         live += (key.len() + value.len()) as u64;
                         visit(&key, row, Some(&value));
@@ -185,30 +187,29 @@ impl Disk {
             };
             let value = self.values.get(key)?;
             Ok(value
-                .filter(|value| row.value_crc == Some(checksum(key, value)))
+                .filter(|value| row.content == Content::Value(checksum(key, value)))
                 .map(|value| (row, value.to_vec())))
         }))
     }
 
-    /// Applies changes; each is durable after the next [`Disk::flush`].
+    /// Applies changes; each is durable after the next [`Disk::flush`]. `summarize` makes a summary of a
+    /// value's bytes.
     pub fn write(
         &self,
         changes: impl Iterator<Item = (Vec<u8>, Change)>,
+        summarize: impl Fn(&[u8]) -> Option<Vec<u8>>,
     ) -> Result<(), StoreError> {
         guard(AssertUnwindSafe(|| {
             for (key, change) in changes {
                 let key = key.as_slice();
                 match change {
                     Change::Save(row, value) => {
-                        let grown = key.len() + value.len();
-                        let old = self.values.insert(key, value.as_slice())?;
-                        self.account(grown, old.map(|old| key.len() + old.len()));
+                        self.put_value(key, &value)?;
                         self.put_row(key, row)?;
                     }
                     Change::Touch(row) => self.put_row(key, row)?,
-                    Change::Row(row) => {
-                        self.put_row(key, row)?;
-                        self.drop_value(key)?;
+                    Change::Summarize(as_of, summary) => {
+                        self.summarize(key, as_of, summary, &summarize)?;
                     }
                     Change::Remove => {
                         let old = self.rows.remove(key)?;
@@ -222,6 +223,54 @@ impl Disk {
             }
             Ok(())
         }))
+    }
+
+    /// Leaves a summary of a key, and no value: the one given, or one of the value that lies there.
+    fn summarize(
+        &self,
+        key: &[u8],
+        as_of: Moment,
+        summary: Option<Vec<u8>>,
+        summarize: &impl Fn(&[u8]) -> Option<Vec<u8>>,
+    ) -> sled::Result<()> {
+        let held = self.rows.get(key)?.as_deref().and_then(Row::decode);
+        let held = held.map_or(Content::None, |row| row.content);
+        let mut row = Row {
+            as_of,
+            trust: Trust::Confirmed,
+            jitter_per_mille: 0,
+            content: Content::None,
+        };
+        let summary = match (summary, held) {
+            (Some(summary), _) => Some(summary),
+            // It is there already.
+            (None, Content::Summary(_)) => {
+                row.content = held;
+                return self.put_row(key, row);
+            }
+            (None, Content::Value(crc)) => {
+                let value = self.values.get(key)?;
+                let value = value.filter(|value| checksum(key, value) == crc);
+                value.and_then(|value| summarize(&value))
+            }
+            (None, Content::None) => None,
+        };
+        if let Some(summary) = summary {
+            self.put_value(key, &summary)?;
+            row.content = Content::Summary(checksum(key, &summary));
+            return self.put_row(key, row);
+        }
+        self.put_row(key, row)?;
+        self.drop_value(key)
+    }
+
+    fn put_value(&self, key: &[u8], value: &[u8]) -> sled::Result<()> {
+        let old = self.values.insert(key, value)?;
+        self.account(
+            key.len() + value.len(),
+            old.map(|old| key.len() + old.len()),
+        );
+        Ok(())
     }
 
     fn put_row(&self, key: &[u8], row: Row) -> sled::Result<()> {
@@ -306,12 +355,13 @@ impl Disk {
 /// One change to a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// A new value and its row.
+    /// A new value, or a summary, and its row.
     Save(Row, Vec<u8>),
-    /// A new row for the value that is there.
+    /// A new row for what is there.
     Touch(Row),
-    /// A row without a value.
-    Row(Row),
+    /// A row without a value, that says the key existed at this moment; and a summary: this one, or with
+    /// none what is known from what is there.
+    Summarize(Moment, Option<Vec<u8>>),
     /// Nothing left.
     Remove,
 }
@@ -363,20 +413,18 @@ fn drop_snapshots(path: &Path) -> io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cache::freshness::Trust;
-    use crate::clock::Moment;
 
-    fn row(value_crc: Option<u32>) -> Row {
+    fn row(content: Content) -> Row {
         Row {
             as_of: Moment::from_millis(1),
             trust: Trust::Confirmed,
             jitter_per_mille: 0,
-            value_crc,
+            content,
         }
     }
 
     fn saved(key: &[u8], value: &[u8]) -> Change {
-        Change::Save(row(Some(checksum(key, value))), value.to_vec())
+        Change::Save(row(Content::Value(checksum(key, value))), value.to_vec())
     }
 
     #[test]
@@ -386,7 +434,7 @@ mod tests {
         let changes: [(&[u8], Change); 5] = [
             (b"a", saved(b"a", b"1")),
             (b"b", saved(b"b", b"2")),
-            (b"c", Change::Row(row(None))),
+            (b"c", Change::Summarize(Moment::default(), None)),
             (b"d", saved(b"d", b"4")),
             (b"e", saved(b"e", b"5")),
         ];
@@ -394,6 +442,7 @@ mod tests {
             changes
                 .into_iter()
                 .map(|(key, change)| (key.to_vec(), change)),
+            |_| None,
         )
         .unwrap();
         let read = || {
@@ -432,5 +481,45 @@ mod tests {
                 1
             )
         );
+    }
+
+    #[test]
+    fn a_value_that_is_held_no_more_leaves_its_summary() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = Disk::open(dir.path()).unwrap();
+        let write = |key: &[u8], change| {
+            let shortened = |value: &[u8]| value.get(..1).map(<[u8]>::to_vec);
+            let change = std::iter::once((key.to_vec(), change));
+            disk.write(change, shortened).unwrap();
+        };
+        let read = |key: &[u8]| {
+            let mut found = None;
+            disk.scan(|other, row, content| {
+                if other == key {
+                    let is_summary = matches!(row.content, Content::Summary(_));
+                    found = Some((row.as_of, is_summary, content.map(<[u8]>::to_vec)));
+                }
+            })
+            .unwrap();
+            found.unwrap()
+        };
+        let at = Moment::from_millis;
+        write(b"a", saved(b"a", b"value"));
+        assert_eq!(read(b"a"), (at(1), false, Some(b"value".to_vec())));
+        write(b"a", Change::Summarize(at(2), None));
+        assert_eq!(read(b"a"), (at(2), true, Some(b"v".to_vec())));
+        assert_eq!(disk.get(b"a"), Ok(None), "a summary is no value");
+        write(b"a", Change::Summarize(at(3), None));
+        assert_eq!(read(b"a"), (at(3), true, Some(b"v".to_vec())), "and stays");
+        write(b"a", Change::Summarize(at(4), Some(b"new".to_vec())));
+        assert_eq!(read(b"a"), (at(4), true, Some(b"new".to_vec())));
+        let live = disk.live_bytes();
+        write(b"a", saved(b"a", b"value"));
+        assert_eq!(disk.live_bytes(), live + 2, "one takes the other's place");
+        write(b"b", Change::Summarize(at(5), None));
+        assert_eq!(read(b"b"), (at(5), false, None), "nothing is known of it");
+        write(b"a", Change::Remove);
+        write(b"b", Change::Remove);
+        assert_eq!((disk.live_bytes(), disk.rows()), (0, 0));
     }
 }

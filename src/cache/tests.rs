@@ -12,6 +12,8 @@ use tokio::sync::Semaphore;
 struct Numbers {
     truth: Mutex<HashMap<u32, String>>,
     known: Mutex<BTreeMap<u32, Moment>>,
+    summaries: Mutex<BTreeMap<u32, Vec<u8>>>,
+    lacking: Mutex<usize>,
     restored: Mutex<Option<Restored>>,
     loads: AtomicUsize,
     down: Mutex<bool>,
@@ -84,12 +86,33 @@ impl Source for Numbers {
         String::from_utf8(bytes.to_vec()).ok()
     }
 
-    fn learned(&self, key: &u32, _: Option<&String>, as_of: Moment) {
+    fn summarize(&self, value: &String) -> Vec<u8> {
+        format!("summary of {value}").into_bytes()
+    }
+
+    fn learned(&self, key: &u32, known: Known<'_, String>, as_of: Moment) -> bool {
         self.known.lock().unwrap().insert(*key, as_of);
+        let summary = match known {
+            Known::Value(value) => self.summarize(value),
+            Known::Summary(summary) => summary.to_vec(),
+            Known::Nothing => return false,
+        };
+        let old = self.summaries.lock().unwrap().insert(*key, summary.clone());
+        old != Some(summary)
+    }
+
+    fn exists(&self, key: &u32, known: Known<'_, String>, as_of: Moment) {
+        let is_known = self.summaries.lock().unwrap().contains_key(key);
+        self.learned(key, if is_known { Known::Nothing } else { known }, as_of);
+    }
+
+    fn lacks_summaries(&self) {
+        *self.lacking.lock().unwrap() += 1;
     }
 
     fn vanished(&self, key: &u32) {
         self.known.lock().unwrap().remove(key);
+        self.summaries.lock().unwrap().remove(key);
     }
 
     fn for_each_known(&self, visit: &mut dyn FnMut(&u32, Moment)) {
@@ -116,7 +139,14 @@ impl Bench {
         Self::at(Clock::start(), source, configure)
     }
 
-    fn at(clock: Clock, mut source: Numbers, configure: impl FnOnce(&mut Config)) -> Self {
+    fn at(clock: Clock, source: Numbers, configure: impl FnOnce(&mut Config)) -> Self {
+        let bench = Self::closed(clock, source, configure);
+        bench.cache.open_store().unwrap();
+        bench
+    }
+
+    /// With the store not opened yet.
+    fn closed(clock: Clock, mut source: Numbers, configure: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config {
             ttl: Duration::from_secs(100),
             grace: Duration::from_secs(1000),
@@ -131,7 +161,6 @@ impl Bench {
         configure(&mut config);
         source.clock = Some(clock);
         let cache = Cache::new(source, config, clock, TaskTracker::new());
-        cache.open_store().unwrap();
         Self { cache, clock }
     }
 
@@ -154,6 +183,13 @@ impl Bench {
         self.truth(key, Some(&value));
         let write = async move { (Change::Put { key, value, as_of }, ()) };
         self.cache.write(Some(key), write).await.unwrap();
+    }
+
+    /// What the source knows of a key's value, held or not.
+    fn summary(&self, key: u32) -> Option<String> {
+        let summaries = self.cache.source().summaries.lock().unwrap();
+        let summary = summaries.get(&key)?.clone();
+        Some(String::from_utf8(summary).unwrap())
     }
 
     fn truth(&self, key: u32, value: Option<&str>) {
@@ -692,6 +728,110 @@ async fn what_was_removed_or_evicted_does_not_come_back_from_the_store() {
         .copied()
         .collect();
     assert_eq!(known, [2, 3], "a purged key is still known to exist");
+    assert_eq!(bench.summary(2), Some("summary of two".to_owned()));
+    bench.cache.close_store().await;
+}
+
+/// Whatever a value's way out of memory, or past it, its summary is there after a restart.
+#[tokio::test(start_paused = true)]
+async fn values_that_are_not_held_leave_their_summaries_in_the_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Clock::start();
+    let small = |source: Numbers, dir: &Path| {
+        Bench::at(clock, source, |config| {
+            config.dir = Some(dir.to_owned());
+            config.max_bytes = 1 << 20;
+            config.max_entry_bytes = 64 << 10;
+        })
+    };
+    let bench = small(Numbers::of(&[]), dir.path());
+    bench.cache.restored().await;
+    let value = |key: u32, version: u32| format!("{key}.{version} {}", "x".repeat(4000));
+    let mut version = 0;
+    let list = |bench: &Bench, keys: std::ops::Range<u32>, version| {
+        let listing = bench.cache.begin_listing();
+        for key in keys {
+            let as_of = bench.clock.now();
+            bench
+                .cache
+                .confirm(&listing, &key, value(key, version), as_of);
+        }
+    };
+    let expect = |bench: &Bench, key: u32, version: u32| {
+        let expected = format!("summary of {}", value(key, version));
+        assert_eq!(bench.summary(key).as_deref(), Some(&*expected), "key {key}");
+    };
+    // More than fits: the last ones were never held.
+    list(&bench, 0..1000, version);
+    assert!(bench.cache.entries() < 300);
+    bench.cache.flush().await;
+    // Written, and evicted again before or after they were saved.
+    for key in 500..900 {
+        bench.put(key, &value(key, 7)).await;
+        if key == 700 {
+            bench.cache.flush().await;
+        }
+    }
+    bench.put(900, &"y".repeat(70 << 10)).await;
+    // Confirmed as they are, confirmed as others, purged.
+    list(&bench, 920..940, version);
+    version = 8;
+    list(&bench, 940..960, version);
+    bench.cache.purge(&899);
+    bench.cache.close_store().await;
+
+    let bench = small(Numbers::of(&[]), dir.path());
+    bench.cache.restored().await;
+    for key in (0..1000).filter(|key| *key != 900) {
+        let version = match key {
+            500..900 => 7,
+            940..960 => 8,
+            _ => 0,
+        };
+        expect(&bench, key, version);
+    }
+    assert_eq!(
+        bench.summary(900),
+        Some(format!("summary of {}", "y".repeat(70 << 10)))
+    );
+    assert_eq!(*bench.cache.source().lacking.lock().unwrap(), 0);
+    bench.cache.close_store().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_was_started_anew_gets_its_summaries_from_the_next_listing() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Clock::start();
+    // What lies there is not to be used.
+    let others = Bench::at(clock, Numbers::of(&[(2, "two")]), |config| {
+        config.dir = Some(dir.path().to_owned());
+        config.lineage = "others".to_owned();
+    });
+    others.cache.restored().await;
+    others.get(2).await.unwrap();
+    others.cache.close_store().await;
+    let bench = Bench::closed(clock, Numbers::of(&[]), |config| {
+        config.dir = Some(dir.path().to_owned());
+    });
+    // Too heavy to be held.
+    let value = "x".repeat(300 << 10);
+    let list = || {
+        let listing = bench.cache.begin_listing();
+        let as_of = bench.clock.now();
+        let value = value.clone();
+        bench.cache.confirm(&listing, &1, value, as_of);
+        bench.cache.listed();
+    };
+    list();
+    bench.cache.open_store().unwrap();
+    bench.cache.restored().await;
+    let lacking = *bench.cache.source().lacking.lock().unwrap();
+    assert_eq!(lacking, 1, "a listing is asked for");
+    list();
+    bench.cache.close_store().await;
+    let bench = Bench::persistent(clock, dir.path(), &[]);
+    bench.cache.restored().await;
+    assert_eq!(bench.summary(1), Some(format!("summary of {value}")));
     bench.cache.close_store().await;
 }
 

@@ -5,14 +5,14 @@ use super::absence::{Absence, Absences};
 use super::entry::Entry;
 use super::freshness::{MAX_JITTER_PER_MILLE, Rule, Trust, Verdict};
 use super::journal::{Journal, Mark};
-use super::memory::{Memory, overhead_bytes};
-use super::record::Row;
-use super::{Config, Counters, EvictionCause, Source};
+use super::memory::{Evicted, Memory, overhead_bytes};
+use super::record::{Content, Row};
+use super::{Config, Counters, EvictionCause, Known, Source};
 use crate::clock::Moment;
 use rustc_hash::FxBuildHasher;
 use std::hash::BuildHasher;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 /// The room taken off the serving tier for the source's index moves in steps of this many bytes.
 const RESERVE_STEP: u64 = 64 * 1024;
@@ -33,7 +33,22 @@ pub(super) struct Tiers<S: Source> {
     /// Whether what came from the store may be wrong: it was not left in order, and no listing has
     /// confirmed it since.
     untrusted: AtomicBool,
+    /// How many listings have to end before every summary is on disk again.
+    listings_lacking: AtomicU8,
 }
+
+/// What came back from disk of a key.
+pub(super) struct Revived<'a, V> {
+    /// As of when the key existed.
+    pub as_of: Moment,
+    /// The value, if it may still answer or not.
+    entry: Option<Arc<Entry<V>>>,
+    is_usable: bool,
+    summary: Option<&'a [u8]>,
+}
+
+/// A store that was started anew in the middle of a listing lacks what that had listed before.
+const LISTINGS_LACKING: u8 = 2;
 
 // === impl Tiers ===
 
@@ -54,6 +69,7 @@ impl<S: Source> Tiers<S> {
             reserved: AtomicU64::new(0),
             newest: AtomicU64::new(0),
             untrusted: AtomicBool::new(false),
+            listings_lacking: AtomicU8::new(0),
             rule,
             source,
             config,
@@ -90,6 +106,18 @@ impl<S: Source> Tiers<S> {
     /// A listing has confirmed everything there is.
     pub fn trust(&self) {
         self.untrusted.store(false, Ordering::Relaxed);
+        let _ = self
+            .listings_lacking
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                left.checked_sub(1)
+            });
+    }
+
+    /// The store was started anew, and of what is not held there is nothing to write.
+    pub fn lack_summaries(&self) {
+        self.listings_lacking
+            .store(LISTINGS_LACKING, Ordering::Relaxed);
+        self.source.lacks_summaries();
     }
 
     /// What came from the store may be wrong.
@@ -116,52 +144,56 @@ impl<S: Source> Tiers<S> {
         Arc::new(Entry::new(value, as_of, jitter, weight))
     }
 
-    /// Makes an entry of what lies on disk, with its true age; `clean` tells whether the store was
-    /// left in order. Returns as of when the key existed, and the entry if it may still answer.
-    pub fn revive(
+    /// Makes of what lies on disk what it was, with its true age; `clean` tells whether the store was
+    /// left in order.
+    pub fn revive<'a>(
         &self,
         key: &S::Key,
         row: Row,
-        value: Option<&[u8]>,
+        content: Option<&'a [u8]>,
         now: Moment,
         clean: bool,
-    ) -> (Moment, Option<Arc<Entry<S::Value>>>) {
-        let as_of = row.as_of.min(now);
+    ) -> Revived<'a, S::Value> {
+        let mut revived = Revived {
+            as_of: row.as_of.min(now),
+            entry: None,
+            is_usable: false,
+            summary: content.filter(|_| matches!(row.content, Content::Summary(_))),
+        };
+        let value = content.filter(|_| matches!(row.content, Content::Value(_)));
         let Some(value) = value.and_then(|value| self.source.decode(value)) else {
-            return (as_of, None);
+            return revived;
         };
         let weight = self.source.weight(key, &value) + overhead_bytes::<S::Key, S::Value>();
-        let entry = Entry::new(value, as_of, row.jitter_per_mille, weight);
+        let entry = Entry::new(value, revived.as_of, row.jitter_per_mille, weight);
         // A time in the future means a clock was set back: the true age is not known.
         entry.trust(match row.trust {
             Trust::Confirmed if !clean || row.as_of > now => Trust::Unconfirmed,
             trust => trust,
         });
-        let expired = entry.judge(&self.rule, now) == Verdict::Expired;
-        (as_of, (!expired).then(|| Arc::new(entry)))
+        revived.is_usable = entry.judge(&self.rule, now) != Verdict::Expired;
+        revived.entry = Some(Arc::new(entry));
+        revived
     }
 
     /// Keeps an entry that a reader or writer asked for, at the cost of others if need be.
     pub fn keep(&self, key: &S::Key, entry: &Arc<Entry<S::Value>>) {
         self.note_newest(entry.as_of());
         self.absences.remove(key);
-        self.source.learned(key, Some(entry), entry.as_of());
+        let is_news = self.source.learned(key, Known::Value(entry), entry.as_of());
         self.make_room_for_index();
         let Some(memory) = &self.memory else { return };
         if entry.weight_bytes() > self.config.max_entry_bytes {
             memory.remove(key);
-            self.journal.mark(key, Mark::Row(entry.as_of()));
+            self.mark_row(key, entry, is_news);
             return;
         }
         let (kept, evicted) = memory.insert(key.clone(), Arc::clone(entry));
-        self.journal.mark(
-            key,
-            if kept {
-                Mark::Save
-            } else {
-                Mark::Row(entry.as_of())
-            },
-        );
+        if kept {
+            self.journal.mark(key, Mark::Save);
+        } else {
+            self.mark_row(key, entry, is_news);
+        }
         self.note_evicted(evicted);
     }
 
@@ -178,9 +210,9 @@ impl<S: Source> Tiers<S> {
                     self.keep(key, listed);
                 } else {
                     self.absences.remove(key);
-                    self.source.learned(key, Some(listed), as_of);
+                    let is_news = self.source.learned(key, Known::Value(listed), as_of);
                     self.make_room_for_index();
-                    self.journal.mark(key, Mark::Row(as_of));
+                    self.mark_row(key, listed, is_news);
                 }
             }
         }
@@ -191,49 +223,49 @@ impl<S: Source> Tiers<S> {
         entry.confirm(as_of);
         self.note_newest(as_of);
         self.absences.remove(key);
-        self.source.learned(key, Some(entry), as_of);
+        self.source.learned(key, Known::Value(entry), as_of);
         self.journal.mark(key, Mark::Touch);
     }
 
-    /// Brings an entry back from the store: only where nothing newer is known, and room is left.
-    pub fn restore(&self, key: &S::Key, as_of: Moment, entry: Option<Arc<Entry<S::Value>>>) {
+    /// Brings a key back from the store: its value only where nothing newer is known, and room is left.
+    pub fn restore(&self, key: &S::Key, found: &Revived<'_, S::Value>) {
         if self.peek(key).is_some() {
             return;
         }
-        self.source
-            .learned(key, entry.as_deref().map(|entry| &**entry), as_of);
+        self.source.learned(key, found.known(), found.as_of);
         self.make_room_for_index();
-        let (Some(memory), Some(entry)) = (&self.memory, entry) else {
+        let (Some(memory), Some(entry), true) = (&self.memory, &found.entry, found.is_usable)
+        else {
             return;
         };
         let fits = entry.weight_bytes() <= self.config.max_entry_bytes
             && memory.has_room_for(entry.weight_bytes());
         if fits {
-            self.note_newest(as_of);
-            let (_, evicted) = memory.insert(key.clone(), entry);
+            self.note_newest(found.as_of);
+            let (_, evicted) = memory.insert(key.clone(), Arc::clone(entry));
             self.note_evicted(evicted);
         } else {
-            self.journal.mark(key, Mark::Row(as_of));
+            self.journal.mark(key, Mark::Row(found.as_of, None));
         }
     }
 
     /// A stored row that something newer speaks against, or that was invalidated with all others: its
     /// value must go, but that the key exists still counts, unless that is what was contradicted.
-    pub fn refuse_restored(&self, key: &S::Key, as_of: Moment) {
+    pub fn refuse_restored(&self, key: &S::Key, found: &Revived<'_, S::Value>) {
         match self.journal.pending(key) {
             Some(Mark::Remove) => return,
             Some(_) => {}
             None if self.peek(key).is_some() => return,
-            None => self.journal.mark(key, Mark::Row(as_of)),
+            None => self.journal.mark(key, Mark::Row(found.as_of, None)),
         }
-        self.still_exists(key, as_of);
+        self.still_exists(key, found.known(), found.as_of);
     }
 
-    /// Somebody saw that the key exists, but its value can not be used. Nothing is learned that a
-    /// removal of the key contradicts.
-    pub fn still_exists(&self, key: &S::Key, as_of: Moment) {
+    /// Somebody saw that the key exists, but its value can not be used: what it was is no more than
+    /// better than nothing. Nothing is learned that a removal of the key contradicts.
+    pub fn still_exists(&self, key: &S::Key, known: Known<'_, S::Value>, as_of: Moment) {
         if !matches!(self.absences.get(key, as_of), Some(Absence::Gone(_))) {
-            self.source.learned(key, None, as_of);
+            self.source.exists(key, known, as_of);
             self.make_room_for_index();
         }
     }
@@ -259,7 +291,7 @@ impl<S: Source> Tiers<S> {
             return false;
         };
         self.counters.evicted(EvictionCause::Purge, 1);
-        self.journal.mark(key, Mark::Row(entry.as_of()));
+        self.mark_row(key, &entry, false);
         true
     }
 
@@ -269,7 +301,7 @@ impl<S: Source> Tiers<S> {
         let Some(memory) = &self.memory else { return };
         self.counters
             .evicted(EvictionCause::Purge, memory.len() as u64);
-        memory.for_each(|key, entry| self.journal.mark(key, Mark::Row(entry.as_of())));
+        memory.for_each(|key, entry| self.mark_row(key, entry, false));
         memory.clear();
     }
 
@@ -287,11 +319,21 @@ impl<S: Source> Tiers<S> {
         self.newest.fetch_max(as_of.as_millis(), Ordering::Relaxed);
     }
 
-    fn note_evicted(&self, evicted: Vec<(S::Key, Moment)>) {
+    /// A key's value is not held (any more), but stays known. `is_news` tells whether the disk can know
+    /// nothing of it.
+    fn mark_row(&self, key: &S::Key, entry: &Entry<S::Value>, is_news: bool) {
+        let lacking = is_news
+            || self.listings_lacking.load(Ordering::Relaxed) > 0
+            || self.journal.is_saving(key);
+        let summary = lacking.then(|| self.source.summarize(entry).into());
+        self.journal.mark(key, Mark::Row(entry.as_of(), summary));
+    }
+
+    fn note_evicted(&self, evicted: Vec<Evicted<S::Key, S::Value>>) {
         self.counters
             .evicted(EvictionCause::Size, evicted.len() as u64);
-        for (key, as_of) in evicted {
-            self.journal.mark(&key, Mark::Row(as_of));
+        for (key, entry) in evicted {
+            self.mark_row(&key, &entry, false);
         }
     }
 
@@ -304,6 +346,18 @@ impl<S: Source> Tiers<S> {
             // Resized before the reserve counts: the sum never shows more than the cap.
             self.note_evicted(memory.resize(self.config.max_bytes.saturating_sub(taken)));
             self.reserved.store(wanted, Ordering::Relaxed);
+        }
+    }
+}
+
+// === impl Revived ===
+
+impl<V> Revived<'_, V> {
+    fn known(&self) -> Known<'_, V> {
+        match (&self.entry, self.summary) {
+            (Some(entry), _) => Known::Value(entry),
+            (None, Some(summary)) => Known::Summary(summary),
+            (None, None) => Known::Nothing,
         }
     }
 }

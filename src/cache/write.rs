@@ -4,7 +4,7 @@ use super::entry::Entry;
 use super::fence::Ticket;
 use super::flight::Landing;
 use super::freshness::Trust;
-use super::{Cache, Change, Crashed, Inner, Outcome, Served, Source};
+use super::{Cache, Change, Crashed, Inner, Known, Outcome, Served, Source};
 use futures_util::FutureExt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -74,11 +74,11 @@ impl<S: Source> Inner<S> {
                 let keep = || {
                     tiers.keep(&key, &entry);
                     // It exists as of its acceptance, whatever a listing saw that began meanwhile.
-                    tiers.source.learned(&key, Some(&entry), now);
+                    tiers.source.learned(&key, Known::Value(&entry), now);
                 };
                 match ticket {
                     Some(ticket) => {
-                        let exists = || tiers.still_exists(&key, now);
+                        let exists = || tiers.still_exists(&key, Known::Value(&entry), now);
                         let _ = self.fence.fact_since(ticket, &key, keep, exists);
                     }
                     None => self.fence.fact(&key, keep),

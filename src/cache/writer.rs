@@ -5,10 +5,9 @@ mod opening;
 
 use super::fence::Fence;
 use super::flight::Landing;
-use super::freshness::Trust;
 use super::generations::{Current, Generations};
 use super::journal::{Batch, Mark};
-use super::record::{Row, checksum};
+use super::record::{Content, Row, checksum};
 use super::status::Shared;
 use super::store::{Change, Disk, StoreError, classify_io};
 use super::tiers::Tiers;
@@ -241,10 +240,10 @@ impl<S: Source> Writer<S> {
             open.dirty = true;
             // One value at a time: a batch of large ones must not be held twice.
             let changes = batch.marks.iter().filter_map(|(key, mark)| {
-                Some((self.tiers.source.encode_key(key), self.change(key, *mark)?))
+                Some((self.tiers.source.encode_key(key), self.change(key, mark)?))
             });
             open.disk
-                .write(changes)
+                .write(changes, |value| self.summarize(value))
                 .inspect_err(|_| metrics::store_error("write"))?;
         }
         if let Some(note) = &batch.note {
@@ -256,31 +255,36 @@ impl<S: Source> Writer<S> {
     }
 
     /// What a mark means by now; `None` if a later mark says more.
-    fn change(&self, key: &S::Key, mark: Mark) -> Option<Change> {
+    fn change(&self, key: &S::Key, mark: &Mark) -> Option<Change> {
         match mark {
             Mark::Remove => return Some(Change::Remove),
-            Mark::Row(as_of) => {
-                return Some(Change::Row(Row {
-                    as_of,
-                    trust: Trust::Confirmed,
-                    jitter_per_mille: 0,
-                    value_crc: None,
-                }));
+            Mark::Row(as_of, summary) => {
+                let summary = summary.as_ref().map(|summary| summary.to_vec());
+                return Some(Change::Summarize(*as_of, summary));
             }
             Mark::Save | Mark::Touch => {}
         }
-        let entry = self.tiers.peek(key)?;
+        let Some(entry) = self.tiers.peek(key) else {
+            self.tiers.journal.missed(key);
+            return None;
+        };
         let value = self.tiers.source.encode(&entry);
         let row = Row {
             as_of: entry.as_of(),
             trust: entry.trusted(),
             jitter_per_mille: entry.jitter_per_mille(),
-            value_crc: Some(checksum(&self.tiers.source.encode_key(key), &value)),
+            content: Content::Value(checksum(&self.tiers.source.encode_key(key), &value)),
         };
         Some(match mark {
             Mark::Touch => Change::Touch(row),
             _ => Change::Save(row, value),
         })
+    }
+
+    /// What is to be kept of a value that is held no more.
+    fn summarize(&self, value: &[u8]) -> Option<Vec<u8>> {
+        let source = &self.tiers.source;
+        source.decode(value).map(|value| source.summarize(&value))
     }
 
     /// The look each minute: is the directory still there, how large has the file grown.
@@ -328,10 +332,14 @@ impl<S: Source> Writer<S> {
         open.disk.scan(|key, row, value| {
             let change = match value {
                 Some(value) => Change::Save(row, value.to_vec()),
-                None => Change::Row(row),
+                None => Change::Touch(Row {
+                    content: Content::None,
+                    ..row
+                }),
             };
             if failed.is_none() {
-                failed = fresh.write(std::iter::once((key.to_vec(), change))).err();
+                let change = std::iter::once((key.to_vec(), change));
+                failed = fresh.write(change, |_| None).err();
             }
         })?;
         if let Some(error) = failed {

@@ -7,6 +7,7 @@
 mod collect;
 mod labels;
 mod order;
+mod packing;
 mod plan;
 mod row;
 mod rows;
@@ -79,6 +80,12 @@ impl Index {
         }
         self.account(&table);
         is_news
+    }
+
+    /// The product exists as of `as_of`, with this content where no other is known.
+    pub fn insert_unknown(&self, id: &ProductId, content: Option<Content<'_>>, as_of: Moment) {
+        let is_known = self.read().knows(id.as_str());
+        self.insert(id, content.filter(|_| !is_known), as_of);
     }
 
     /// The product does not exist.

@@ -1,9 +1,9 @@
 //! The catalogue's side of the cache: products are loaded from the inventory, rendered once, and
 //! every fact the cache accepts about one is a fact for the index.
 
-use super::index::Index;
+use super::index::{Content, Index};
 use super::stored::Stored;
-use crate::cache::{Loaded, Restored, Source};
+use crate::cache::{Known, Loaded, Restored, Source};
 use crate::clock::{Clock, Moment};
 use crate::product::ProductId;
 use crate::telemetry::Conversation;
@@ -86,8 +86,16 @@ impl Source for Products {
         Stored::decode(bytes)
     }
 
-    fn learned(&self, id: &ProductId, stored: Option<&Stored>, as_of: Moment) {
-        self.index.insert(id, stored.map(Stored::content), as_of);
+    fn summarize(&self, stored: &Stored) -> Vec<u8> {
+        stored.content().to_bytes()
+    }
+
+    fn learned(&self, id: &ProductId, known: Known<'_, Stored>, as_of: Moment) -> bool {
+        self.index.insert(id, content(known), as_of)
+    }
+
+    fn exists(&self, id: &ProductId, known: Known<'_, Stored>, as_of: Moment) {
+        self.index.insert_unknown(id, content(known), as_of);
     }
 
     fn vanished(&self, id: &ProductId) {
@@ -106,6 +114,10 @@ impl Source for Products {
         self.index.bytes()
     }
 
+    fn lacks_summaries(&self) {
+        self.wanted.notify_one();
+    }
+
     fn restored(&self, restored: &Restored) {
         let late = self.index.is_complete();
         // Of some products the store may know no more than that they exist.
@@ -117,5 +129,14 @@ impl Source for Products {
         if !restored.clean || late || !is_whole {
             self.wanted.notify_one();
         }
+    }
+}
+
+/// What queries ask about a product, where that is known.
+fn content(known: Known<'_, Stored>) -> Option<Content<'_>> {
+    match known {
+        Known::Value(stored) => Some(stored.content()),
+        Known::Summary(bytes) => Content::from_bytes(bytes),
+        Known::Nothing => None,
     }
 }

@@ -191,12 +191,12 @@ impl<S: Source> Writer<S> {
         let now = self.clock.now();
         let scanned = disk.scan(|bytes, row, value| {
             if let Some(key) = self.tiers.source.decode_key(bytes) {
-                let (as_of, entry) = self.tiers.revive(&key, row, value, now, clean);
+                let found = self.tiers.revive(&key, row, value, now, clean);
                 let _ = self.fence.settle_or(
                     ticket,
                     &key,
-                    || self.tiers.restore(&key, as_of, entry),
-                    || self.tiers.refuse_restored(&key, as_of),
+                    || self.tiers.restore(&key, &found),
+                    || self.tiers.refuse_restored(&key, &found),
                 );
             }
         });
@@ -247,11 +247,19 @@ impl<S: Source> Writer<S> {
     fn rebuild(&self) {
         let tiers = &self.tiers;
         tiers.journal.set_open(true);
-        tiers
-            .source
-            .for_each_known(&mut |key, as_of| tiers.journal.mark(key, Mark::Row(as_of)));
+        let (mut known, mut held) = (0, 0);
+        tiers.source.for_each_known(&mut |key, as_of| {
+            tiers.journal.mark(key, Mark::Row(as_of, None));
+            known += 1;
+        });
         if let Some(memory) = &tiers.memory {
-            memory.for_each(|key, _| tiers.journal.mark(key, Mark::Save));
+            memory.for_each(|key, _| {
+                tiers.journal.mark(key, Mark::Save);
+                held += 1;
+            });
+        }
+        if known > held {
+            tiers.lack_summaries();
         }
         if let Some(note) = &self.note {
             tiers.journal.note(note.clone());

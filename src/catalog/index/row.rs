@@ -1,12 +1,11 @@
 //! One product in the index: what queries compare, packed into a single buffer.
 
 use super::labels::{Label, Labels};
+use super::packing::{Clipped, Reader, Writer, clip};
 use super::summary::{Scalar, Summary};
 use crate::clock::Moment;
 use crate::product::{Field, Key, Status};
 use jiff::Timestamp;
-use sha2::{Digest, Sha256};
-use std::cmp::Ordering;
 
 /// A product's row.
 ///
@@ -61,15 +60,6 @@ pub enum SortValue<'a> {
     Missing,
 }
 
-/// A text of which no more than the beginning is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Clipped<'a> {
-    /// The first [`Key::MAX_TEXT_CHARS`] characters.
-    pub head: &'a [u8],
-    /// Of the whole text, where there is more.
-    pub digest: Option<&'a [u8; DIGEST_BYTES]>,
-}
-
 /// A row, unpacked as far as it has a fixed shape.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Unpacked<'a> {
@@ -105,12 +95,6 @@ pub enum Attribute {
     Bool(bool),
 }
 
-const DIGEST_BYTES: usize = 16;
-
-/// A text's length is written with these two bits below it.
-const PRESENT: u64 = 1;
-const CLIPPED: u64 = 2;
-
 /// What an attribute's first byte says.
 const TEXT: u8 = 0;
 const INTEGER: u8 = 1;
@@ -119,13 +103,6 @@ const FALSE: u8 = 3;
 const TRUE: u8 = 4;
 
 const BARE: u8 = 0xff;
-
-/// Reads what [`Writer`] wrote. Past the end there are only zeros.
-#[derive(Clone, Copy, Debug, Default)]
-struct Reader<'a>(&'a [u8]);
-
-#[derive(Default)]
-struct Writer(Vec<u8>);
 
 // === impl Column ===
 
@@ -402,26 +379,6 @@ impl<'a> Unpacked<'a> {
     }
 }
 
-// === impl Clipped ===
-
-impl Clipped<'_> {
-    /// How the whole text compares with `operand`: exactly where that is not longer than
-    /// [`Key::MAX_TEXT_CHARS`]; with a longer one only whether they are equal is certain.
-    pub fn compare(&self, operand: &str) -> Ordering {
-        let Some(digest) = self.digest else {
-            return self.head.cmp(operand.as_bytes());
-        };
-        let head = clip(operand);
-        self.head.cmp(head.as_bytes()).then_with(|| {
-            if head.len() < operand.len() {
-                digest.as_slice().cmp(&digest_of(operand))
-            } else {
-                Ordering::Greater
-            }
-        })
-    }
-}
-
 // === impl SortValue ===
 
 impl<'a> SortValue<'a> {
@@ -444,140 +401,6 @@ impl<'a> SortValue<'a> {
             Self::Time(secs, nanos) => Timestamp::new(secs, nanos).map_or(Key::Missing, Key::Time),
         }
     }
-}
-
-// === impl Reader ===
-
-impl<'a> Reader<'a> {
-    fn byte(&mut self) -> u8 {
-        let Some((byte, rest)) = self.0.split_first() else {
-            return 0;
-        };
-        self.0 = rest;
-        *byte
-    }
-
-    fn take(&mut self, length: usize) -> &'a [u8] {
-        let (taken, rest) = self.0.split_at(length.min(self.0.len()));
-        self.0 = rest;
-        taken
-    }
-
-    fn unsigned(&mut self) -> u64 {
-        let (mut number, mut shift) = (0, 0);
-        loop {
-            let byte = self.byte();
-            number |= u64::from(byte & 0x7f) << shift;
-            shift += 7;
-            if byte < 0x80 || shift > 63 {
-                return number;
-            }
-        }
-    }
-
-    fn signed(&mut self) -> i64 {
-        unfold(self.unsigned())
-    }
-
-    fn label(&mut self) -> Label {
-        Label::try_from(self.unsigned()).unwrap_or(0)
-    }
-
-    fn bytes(&mut self) -> &'a [u8] {
-        let length = usize::try_from(self.unsigned()).unwrap_or(usize::MAX);
-        self.take(length)
-    }
-
-    fn float(&mut self) -> f64 {
-        self.take(8)
-            .first_chunk()
-            .map_or(0.0, |bytes| f64::from_le_bytes(*bytes))
-    }
-
-    fn time(&mut self) -> Option<(i64, i32)> {
-        // One more than the nanoseconds, or 0 for no time.
-        let nanos = self.unsigned().checked_sub(1)?;
-        let secs = self.signed();
-        Some((secs, i32::try_from(unfold(nanos)).unwrap_or(0)))
-    }
-
-    fn text(&mut self) -> Option<Clipped<'a>> {
-        let told = self.unsigned();
-        (told & PRESENT != 0).then(|| Clipped {
-            head: self.take(usize::try_from(told >> 2).unwrap_or(usize::MAX)),
-            digest: (told & CLIPPED != 0)
-                .then(|| self.take(DIGEST_BYTES).first_chunk())
-                .flatten(),
-        })
-    }
-}
-
-// === impl Writer ===
-
-impl Writer {
-    fn unsigned(&mut self, mut number: u64) {
-        while number >= 0x80 {
-            self.0.push(number.to_le_bytes()[0] | 0x80);
-            number >>= 7;
-        }
-        self.0.push(number.to_le_bytes()[0]);
-    }
-
-    fn signed(&mut self, number: i64) {
-        self.unsigned(fold(number));
-    }
-
-    fn bytes(&mut self, bytes: &[u8]) {
-        self.unsigned(bytes.len() as u64);
-        self.0.extend_from_slice(bytes);
-    }
-
-    fn time(&mut self, time: Option<Timestamp>) {
-        match time {
-            Some(time) => {
-                self.unsigned(fold(time.subsec_nanosecond().into()) + 1);
-                self.signed(time.as_second());
-            }
-            None => self.unsigned(0),
-        }
-    }
-
-    fn text(&mut self, text: Option<&str>) {
-        let Some(text) = text else {
-            return self.unsigned(0);
-        };
-        let head = clip(text);
-        let clipped = head.len() < text.len();
-        let told = if clipped { PRESENT | CLIPPED } else { PRESENT };
-        self.unsigned((head.len() as u64) << 2 | told);
-        self.0.extend_from_slice(head.as_bytes());
-        if clipped {
-            self.0.extend_from_slice(&digest_of(text));
-        }
-    }
-}
-
-/// Small numbers of either sign become small ones without.
-fn fold(number: i64) -> u64 {
-    ((number << 1) ^ (number >> 63)).cast_unsigned()
-}
-
-fn unfold(number: u64) -> i64 {
-    (number >> 1).cast_signed() ^ -(number & 1).cast_signed()
-}
-
-/// The first [`Key::MAX_TEXT_CHARS`] characters.
-pub fn clip(text: &str) -> &str {
-    if text.len() <= Key::MAX_TEXT_CHARS {
-        return text;
-    }
-    let end = text.char_indices().nth(Key::MAX_TEXT_CHARS);
-    end.and_then(|(at, _)| text.get(..at)).unwrap_or(text)
-}
-
-fn digest_of(text: &str) -> [u8; DIGEST_BYTES] {
-    let whole = Sha256::digest(text.as_bytes());
-    whole.first_chunk().copied().unwrap_or_default()
 }
 
 #[cfg(test)]

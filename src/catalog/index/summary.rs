@@ -82,16 +82,15 @@ struct MaybeScalar<'a>(Option<Scalar<'a>>);
 // === impl Summary ===
 
 impl<'a> Summary<'a> {
-    /// Reads a rendered product, or what [`Summary::to_bytes`] wrote; `None` if it is neither.
+    /// Reads a rendered product, or what [`Summary::write`] wrote; `None` if it is neither.
     pub fn parse(json: &'a [u8]) -> Option<Self> {
         serde_json::from_slice(json).ok()
     }
 
-    /// The bytes to store.
-    #[cfg(test)]
-    pub fn to_bytes(&self) -> Vec<u8> {
-        // Nothing in here has keys that are not strings, or fails to serialize.
-        serde_json::to_vec(self).unwrap_or_default()
+    /// Appends the bytes to store.
+    pub fn write(&self, bytes: &mut Vec<u8>) {
+        // Nothing in here has keys that are not strings, and a Vec takes all that is written to it.
+        let _ = serde_json::to_writer(bytes, self);
     }
 }
 
@@ -273,7 +272,8 @@ mod tests {
         let least = br#"{"id":"p","name":"","price":{"amount":-1,"currency":"JPY"},"tags":[],"attributes":{}}"#;
         for body in [FULL.as_bytes(), least] {
             let summary = Summary::parse(body).unwrap();
-            let bytes = summary.to_bytes();
+            let mut bytes = Vec::new();
+            summary.write(&mut bytes);
             assert!(bytes.len() < body.len());
             assert_eq!(Summary::parse(&bytes), Some(summary));
         }

@@ -43,6 +43,26 @@ pub struct Content<'a> {
     pub json: &'a [u8],
 }
 
+// === impl Content ===
+
+impl<'a> Content<'a> {
+    /// What is stored of a product whose body is not held.
+    pub fn to_bytes(self) -> Vec<u8> {
+        let mut bytes = self.version.to_le_bytes().to_vec();
+        if let Some(summary) = Summary::parse(self.json) {
+            summary.write(&mut bytes);
+        }
+        bytes
+    }
+
+    /// Reads what [`Content::to_bytes`] made; `None` where it is too short to be that.
+    pub fn from_bytes(bytes: &'a [u8]) -> Option<Self> {
+        let (version, json) = bytes.split_first_chunk()?;
+        let version = u64::from_le_bytes(*version);
+        Some(Self { version, json })
+    }
+}
+
 // === impl Table ===
 
 impl Table {
@@ -107,6 +127,13 @@ impl Table {
             }
         }
         summary.is_some()
+    }
+
+    /// Whether more is known of the product `id` than that it exists.
+    pub fn knows(&self, id: &str) -> bool {
+        let slot = self.rows.find(id.as_bytes());
+        let row = slot.and_then(|slot| self.rows.get(slot));
+        row.is_some_and(|row| !row.unpack().is_bare)
     }
 
     /// The product `id` does not exist.

@@ -1,7 +1,8 @@
 //! Conditions, made ready to be tested on many rows.
 
 use super::labels::Label;
-use super::row::{Attribute, Column, SharedTexts, SortValue, Unpacked, clip};
+use super::packing::clip;
+use super::row::{Attribute, Column, SharedTexts, SortValue, Unpacked};
 use crate::product::{Comparison, Field, Key, Operand, Term};
 use std::cmp::Ordering;
 
