@@ -21,7 +21,9 @@ use std::time::Duration;
 use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::info::{ContactBuilder, InfoBuilder, LicenseBuilder};
 use utoipa::openapi::schema::{AdditionalProperties, Schema};
-use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
 use utoipa::openapi::server::{ServerBuilder, ServerVariableBuilder};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{OpenApi, RefOr};
@@ -145,6 +147,13 @@ fn build() -> OpenApi {
     components.add_security_scheme("apiKey", api_key());
     components.add_security_scheme("bearer", bearer());
 
+    // What says nothing of who may call it is not open.
+    let credentials = ["apiKey", "bearer"];
+    document.security = Some(
+        credentials
+            .map(|scheme| SecurityRequirement::new(scheme, [""; 0]))
+            .into(),
+    );
     complete::complete(&mut document);
     document
 }

@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 /// Why a request was refused: stable, for programs to decide on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ErrorCode {
     /// No operation lives at this path.
     RouteNotFound,

@@ -6,7 +6,7 @@ use super::schema;
 use crate::http::fault::{ErrorCode, FaultBody};
 use http::StatusCode;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use utoipa::ToSchema;
 use utoipa::openapi::example::ExampleBuilder;
 use utoipa::openapi::extensions::Extensions;
@@ -126,12 +126,14 @@ const OF_A_304: [&str; 4] = ["cache-control", "cache-status", "etag", "vary"];
 
 /// Completes every operation, and adds the components that they refer to.
 pub(super) fn complete(document: &mut OpenApi) {
-    add_components(document.components.get_or_insert_default());
+    let mut codes = BTreeSet::new();
     for path in document.paths.paths.values_mut() {
         for (operation, is_safe) in operations(path) {
+            codes.extend(Traits::of(operation, is_safe).codes());
             complete_operation(operation, is_safe);
         }
     }
+    add_components(document.components.get_or_insert_default(), codes);
 }
 
 // === impl CommonHeader ===
@@ -177,13 +179,13 @@ fn operations(path: &mut PathItem) -> impl Iterator<Item = (&mut Operation, bool
         .filter_map(|(operation, is_safe)| Some((operation.as_mut()?, is_safe)))
 }
 
-fn add_components(components: &mut Components) {
+fn add_components(components: &mut Components, codes: BTreeSet<ErrorCode>) {
     for header in HEADERS {
         components
             .headers
             .insert(header.component.to_owned(), header.build().into());
     }
-    let explained = ErrorCode::ALL.into_iter().map(Some);
+    let explained = codes.into_iter().map(Some);
     for code in explained.chain([None]) {
         let name = code.map_or(UNEXPLAINED, ErrorCode::as_str);
         let summary = code.map_or("Something failed here.", ErrorCode::description);

@@ -2,7 +2,9 @@
 //! live in [`product`](crate::product); a test holds what it renders against these.
 
 use serde_json::{Map, Value, json};
-use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 /// A product.
 #[derive(ToSchema)]
@@ -123,9 +125,8 @@ pub struct NewPrice {
     /// The currency's minor units: 5122 EUR is 51.22.
     #[schema(minimum = 0)]
     pub amount: i64,
-    /// ISO 4217.
-    #[schema(pattern = "^[A-Z]{3}$")]
-    pub currency: String,
+    /// The currency.
+    pub currency: CurrencyCode,
 }
 
 /// An amount of money.
@@ -133,10 +134,12 @@ pub struct NewPrice {
 pub struct Price {
     /// The currency's minor units: 5122 EUR is 51.22.
     pub amount: i64,
-    /// ISO 4217.
-    #[schema(pattern = "^[A-Z]{3}$")]
-    pub currency: String,
+    /// The currency.
+    pub currency: CurrencyCode,
 }
+
+/// The code of a currency, in capitals: ISO 4217.
+pub struct CurrencyCode;
 
 /// Where in its life a product is.
 #[derive(ToSchema)]
@@ -191,6 +194,25 @@ pub struct Document {
     /// What operations refer to.
     pub components: Map<String, Value>,
 }
+
+// === impl CurrencyCode ===
+
+impl PartialSchema for CurrencyCode {
+    fn schema() -> RefOr<Schema> {
+        let letters = || 'A'..='Z';
+        let codes = letters()
+            .flat_map(|a| letters().flat_map(move |b| letters().map(move |c| [a, b, c])))
+            .map(String::from_iter)
+            .filter(|code| iso_currency::Currency::from_code(code).is_some());
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some("The code of a currency, in capitals: ISO 4217."))
+            .enum_values(Some(codes))
+            .into()
+    }
+}
+
+impl ToSchema for CurrencyCode {}
 
 /// An example of the schema called `name`, for those that have one.
 pub(super) fn example(name: &str) -> Option<Value> {
