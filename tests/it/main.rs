@@ -14,6 +14,7 @@ mod bundle;
 mod container;
 mod documentation;
 mod faults;
+mod fuzz;
 mod guard;
 mod harness;
 mod health;
