@@ -238,6 +238,11 @@ impl<S: Source> Cache<S> {
         }
     }
 
+    /// Counts a read that went past the cache.
+    pub fn count_bypass(&self, outcome: Outcome) {
+        self.inner.tiers.counters.read(outcome);
+    }
+
     /// Begins a listing: values fetched after this may be confirmed with it.
     pub fn begin_listing(&self) -> Listing<S> {
         Listing(self.inner.fence.begin())

@@ -1,21 +1,25 @@
 //! The catalogue: what this service does, in terms of products. Everything `http` and `ops` may see.
 
+mod availability;
 mod health;
 mod index;
 mod invalidate;
+mod precondition;
 mod read;
 mod source;
 mod stored;
+mod turn;
 mod warmup;
 mod write;
 
 pub use crate::cache::{Entry, EvictionCause, Inspection, Outcome, Stats};
 pub use crate::product::{
-    Criteria, Cursor, Draft, PageQuery, Place, Position, Problem, ProblemCode, Product, ProductId,
-    QueryProblem, QueryProblemCode, Representation,
+    Criteria, Cursor, Draft, PageQuery, Patch, PatchProblem, PatchProblemCode, Place, Position,
+    Problem, ProblemCode, Product, ProductId, QueryProblem, QueryProblemCode, Representation,
 };
 pub use health::{Check, CheckStatus, Health};
 pub use invalidate::{Invalidated, Mode, Selector};
+pub use precondition::Precondition;
 pub use stored::Stored;
 pub use warmup::Progress;
 
@@ -109,6 +113,18 @@ pub enum CatalogError {
     /// The product changed since the caller last saw it (412). Read again, then decide.
     #[error("the product has changed")]
     Changed,
+    /// A condition of the caller's does not hold (412). Nothing was written.
+    #[error("the condition in `{header}` does not hold")]
+    PreconditionFailed {
+        /// The header that has the condition, in lower case.
+        header: &'static str,
+    },
+    /// The patch can not be applied, or makes something that is not the product (409, 422).
+    #[error("the patch can not be applied")]
+    Patch(Vec<PatchProblem>),
+    /// The inventory refuses what the patch makes of the product (422).
+    #[error("the inventory refused the patched product")]
+    PatchRejected,
     /// The inventory refuses the write as conflicting, e.g. the id exists already (409).
     #[error("the write conflicts with the inventory's state")]
     Conflict,

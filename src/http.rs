@@ -228,8 +228,10 @@ fn documented() -> OpenApiRouter<Shared> {
         .routes(routes!(
             products::get_product,
             writes::replace_product,
+            writes::patch_product,
             writes::delete_product
         ))
+        .routes(routes!(products::get_availability))
         .routes(routes!(health::get_health))
         .routes(routes!(openapi::get_document))
 }

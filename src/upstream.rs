@@ -11,14 +11,16 @@ mod page;
 mod retry;
 mod stack;
 pub mod transport;
+mod validators;
 pub mod wire;
 
 pub use call::{AttemptOutcome, Operation};
 pub use error::UpstreamError;
 pub use page::{DecodedPage, RawPage};
+pub use validators::{Expected, Validators};
 
 use crate::clock::{Clock, Moment};
-use crate::product::{Draft, Product, ProductId, PublishedMembers};
+use crate::product::{Amendment, Draft, Product, ProductId, PublishedMembers};
 use crate::secrets::{Late, Secret};
 use crate::telemetry::Conversation;
 use address::Addresses;
@@ -61,15 +63,6 @@ pub struct Config {
     pub published: PublishedMembers,
     /// The contract's dependency range for the inventory's version.
     pub compatible: semver::VersionReq,
-}
-
-/// The inventory's own validators for a product, for conditional GETs and `If-Match`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Validators {
-    /// Its `ETag`, verbatim.
-    pub etag: Option<Box<str>>,
-    /// Its `Last-Modified`, verbatim.
-    pub last_modified: Option<Box<str>>,
 }
 
 /// A product as the inventory confirmed it.
@@ -211,22 +204,22 @@ impl Inventory {
         answer.read(|json| Ok(json.get().parse().ok()))
     }
 
-    /// The live stock of one product, verbatim JSON; `None` if there is no such product.
+    /// The live stock of one product: a JSON object, verbatim.
     ///
     /// # Errors
-    /// Any but [`UpstreamError::Refused`] and [`UpstreamError::Gone`].
+    /// Any but [`UpstreamError::Refused`]; [`UpstreamError::Gone`] if there is no such product.
     pub async fn availability(
         &self,
         id: &ProductId,
         cause: Conversation,
-    ) -> Result<Option<Bytes>, UpstreamError> {
+    ) -> Result<Bytes, UpstreamError> {
         let asked = Asked::new(Operation::Availability, self.addresses.availability(id));
-        let answer = match self.call(asked, cause).await {
-            Err(UpstreamError::Gone { .. }) => return Ok(None),
-            other => other?,
-        };
-        answer.read(|_| Ok(()))?;
-        Ok(Some(answer.body().clone()))
+        let answer = self.call(asked, cause).await?;
+        answer.read(|json| match json.get().starts_with('{') {
+            true => Ok(()),
+            false => Err("it is no object".to_owned()),
+        })?;
+        Ok(answer.body().clone())
     }
 
     /// Creates a product.
@@ -244,8 +237,7 @@ impl Inventory {
         self.confirm(&answer, draft.id.as_ref())
     }
 
-    /// Creates or replaces a product. True when it was created. With `if_match` only if the
-    /// inventory's product is still that one; else it refuses with 412.
+    /// Creates or replaces a product, if it is as `expected`. True when it was created.
     ///
     /// # Errors
     /// Any. After [`UpstreamError::Unknown`] and [`UpstreamError::Failing`] it may be replaced.
@@ -253,30 +245,48 @@ impl Inventory {
         &self,
         id: &ProductId,
         draft: &Draft,
-        if_match: Option<&Validators>,
+        expected: &Expected,
         cause: Conversation,
     ) -> Result<(Confirmed, bool), UpstreamError> {
         let body = wire::body(draft, Some(id));
         let asked = Asked::new(Operation::Replace, self.addresses.product(id))
-            .if_unchanged(if_match)
+            .if_expected(expected)
             .writing(Method::PUT, body);
         let answer = self.call(asked, cause).await?;
         let confirmed = self.confirm(&answer, Some(id))?;
         Ok((confirmed, answer.status() == StatusCode::CREATED))
     }
 
-    /// Deletes a product. Returns when the request was sent.
+    /// Changes parts of a product, if it is as `expected`.
+    ///
+    /// # Errors
+    /// Any. After [`UpstreamError::Unknown`] and [`UpstreamError::Failing`] it may be changed.
+    pub async fn patch(
+        &self,
+        id: &ProductId,
+        amendment: &Amendment,
+        expected: &Expected,
+        cause: Conversation,
+    ) -> Result<Confirmed, UpstreamError> {
+        let asked = Asked::new(Operation::Patch, self.addresses.product(id))
+            .if_expected(expected)
+            .patching(Bytes::from(amendment.to_json()));
+        let answer = self.call(asked, cause).await?;
+        self.confirm(&answer, Some(id))
+    }
+
+    /// Deletes a product, if it is as `expected`. Returns when the request was sent.
     ///
     /// # Errors
     /// Any. After [`UpstreamError::Unknown`] and [`UpstreamError::Failing`] it may be deleted.
     pub async fn delete(
         &self,
         id: &ProductId,
-        if_match: Option<&Validators>,
+        expected: &Expected,
         cause: Conversation,
     ) -> Result<Moment, UpstreamError> {
         let asked = Asked::new(Operation::Delete, self.addresses.product(id))
-            .if_unchanged(if_match)
+            .if_expected(expected)
             .deleting();
         let answer = self.call(asked, cause).await?;
         answer.accept(match answer.status() {

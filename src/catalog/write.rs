@@ -1,13 +1,15 @@
 //! Writing through: the inventory first, and only when it has accepted does anything change here.
 
 use super::read::unavailable;
-use super::{Catalog, CatalogError, Served, Written};
-use crate::cache::Change;
+use super::turn::{Turn, Undone};
+use super::{Catalog, CatalogError, Precondition, Served, Written};
+use crate::cache::{Change, Entry};
 use crate::catalog::stored::Stored;
-use crate::product::{Draft, ProductId};
+use crate::product::{Draft, Patch, ProductId};
 use crate::telemetry::Conversation;
-use crate::upstream::{Confirmed, UpstreamError};
+use crate::upstream::{Confirmed, Expected, UpstreamError};
 use http::StatusCode;
+use std::sync::Arc;
 
 type ProductChange = Change<ProductId, Stored, StatusCode>;
 
@@ -35,47 +37,118 @@ impl Catalog {
         self.write(id, write).await
     }
 
-    /// Creates or replaces a product: in the inventory first, then here.
+    /// Creates or replaces a product, if `precondition` holds: in the inventory first, then here.
     ///
     /// # Errors
     /// As [`Catalog::create`], and [`CatalogError::Changed`], [`CatalogError::NotFound`],
-    /// [`CatalogError::Gone`].
+    /// [`CatalogError::Gone`]; [`CatalogError::PreconditionFailed`]: nothing changed.
     pub async fn replace(
         &self,
         id: ProductId,
         draft: Draft,
+        precondition: Precondition,
         cause: Conversation,
     ) -> Result<Written, CatalogError> {
         let (inventory, clock) = (self.inventory().clone(), self.clock);
         let key = id.clone();
+        let turn = self.turn(&id, false, cause);
         let write = async move {
-            match inventory.replace(&id, &draft, None, cause).await {
+            let (inventory, id, draft) = (&inventory, &id, &draft);
+            let send = move |_, expected: Expected| async move {
+                let sent = inventory.replace(id, draft, &expected, cause).await;
+                sent.map_err(Undone::Failed)
+            };
+            let result = match precondition.is_none() {
+                true => send(None, Expected::Anything).await,
+                false => turn.run(&precondition, send).await,
+            };
+            match result {
                 Ok((confirmed, created)) => accepted(&confirmed, created, clock.now().as_secs()),
-                Err(error) => refused(&error, Some(id)),
+                Err(undone) => undone.settled(id),
             }
         };
         self.write(Some(key), write).await
     }
 
-    /// Deletes a product: in the inventory first, then here.
+    /// Changes parts of a product, if `precondition` holds: in the inventory first, then here.
+    ///
+    /// The patch is applied to the version 2 document as it is in the inventory: if that turns out to be
+    /// another than the one held here, to the new one.
+    ///
+    /// # Errors
+    /// As [`Catalog::replace`], and [`CatalogError::Patch`]: nothing changed.
+    pub async fn patch(
+        &self,
+        id: ProductId,
+        patch: Patch,
+        precondition: Precondition,
+        cause: Conversation,
+    ) -> Result<Written, CatalogError> {
+        let (inventory, clock) = (self.inventory().clone(), self.clock);
+        let key = id.clone();
+        let turn = self.turn(&id, true, cause);
+        let write = async move {
+            let (inventory, id, patch) = (&inventory, &id, &patch);
+            let send = move |entry: Option<Arc<Entry<Stored>>>, expected: Expected| async move {
+                let document = entry.as_ref().map(|entry| &entry.representation.body);
+                let amendment = patch
+                    .amend(document.map_or(&[], |document| document), id)
+                    .map_err(|problems| Undone::Unsent(CatalogError::Patch(problems)))?;
+                let sent = inventory.patch(id, &amendment, &expected, cause).await;
+                sent.map_err(Undone::Failed)
+            };
+            match turn.run(&precondition, send).await {
+                Ok(confirmed) => accepted(&confirmed, false, clock.now().as_secs()),
+                Err(Undone::Failed(UpstreamError::Refused {
+                    status: StatusCode::UNPROCESSABLE_ENTITY,
+                })) => (Change::Nothing, Err(CatalogError::PatchRejected)),
+                Err(undone) => undone.settled(id),
+            }
+        };
+        self.write(Some(key), write).await
+    }
+
+    /// Deletes a product, if `precondition` holds: in the inventory first, then here.
     ///
     /// # Errors
     /// As [`Catalog::replace`].
-    pub async fn delete(&self, id: ProductId, cause: Conversation) -> Result<(), CatalogError> {
+    pub async fn delete(
+        &self,
+        id: ProductId,
+        precondition: Precondition,
+        cause: Conversation,
+    ) -> Result<(), CatalogError> {
         let inventory = self.inventory().clone();
         let key = id.clone();
+        let turn = self.turn(&id, true, cause);
         let write = async move {
-            match inventory.delete(&id, None, cause).await {
-                Ok(_) => (Change::Gone(id, StatusCode::NOT_FOUND), Ok(())),
-                Err(error) => {
-                    let (change, error) = refusal(&error, Some(id));
-                    (change, Err(error))
-                }
+            let (inventory, id) = (&inventory, &id);
+            let send = move |_, expected: Expected| async move {
+                let sent = inventory.delete(id, &expected, cause).await;
+                sent.map_err(Undone::Failed)
+            };
+            let result = match precondition.is_none() {
+                true => send(None, Expected::Anything).await,
+                false => turn.run(&precondition, send).await,
+            };
+            match result {
+                Ok(_) => (Change::Gone(id.clone(), StatusCode::NOT_FOUND), Ok(())),
+                Err(undone) => undone.settled(id),
             }
         };
         match self.cache.write(Some(key), write).await {
             Ok((_, result)) => result,
             Err(crashed) => Err(unknown(crashed.to_string())),
+        }
+    }
+
+    fn turn(&self, id: &ProductId, needs_product: bool, cause: Conversation) -> Turn {
+        Turn {
+            cache: self.cache.clone(),
+            clock: self.clock,
+            id: id.clone(),
+            cause,
+            needs_product,
         }
     }
 
@@ -115,6 +188,18 @@ fn accepted(
         as_of: confirmed.sent_at,
     };
     (change, Ok((key, created)))
+}
+
+// === impl Undone ===
+
+impl Undone {
+    /// What a write that was not done changes here, and what its caller is told.
+    fn settled<T>(self, id: &ProductId) -> (ProductChange, Result<T, CatalogError>) {
+        match self {
+            Self::Unsent(error) => (Change::Nothing, Err(error)),
+            Self::Failed(error) => refused(&error, Some(id.clone())),
+        }
+    }
 }
 
 fn refused<T>(

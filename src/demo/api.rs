@@ -4,7 +4,7 @@ use super::Inventory;
 use super::faulty;
 use super::knobs::Faults;
 use super::shelf::{Kept, Products};
-use crate::product::{Attributes, ProductId, PublishedMembers, parse_timestamp};
+use crate::product::{Attributes, Patch, ProductId, PublishedMembers, parse_timestamp};
 use crate::upstream::wire;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
@@ -17,7 +17,7 @@ use http::header::{
     CONTENT_TYPE, ETAG, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE,
     LAST_MODIFIED, LOCATION,
 };
-use http::{HeaderMap, HeaderName, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -26,6 +26,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 const DEFAULT_LIMIT: usize = 100;
 /// The most products on a page; who asks for more gets these.
 const MAX_LIMIT: usize = 1000;
+
+/// The media type of patches.
+const JSON_PATCH: HeaderValue = HeaderValue::from_static("application/json-patch+json");
 
 /// What a list is asked for.
 #[derive(Default)]
@@ -44,6 +47,14 @@ enum Refused {
     Exists,
     /// It is not the one that the caller knows.
     Changed,
+    /// The patch can not be applied to it.
+    Unpatched(String),
+    /// The patch makes something else than a product of it.
+    Unprocessable(String),
+    /// The patch is of another kind.
+    UnknownKind,
+    /// There is none.
+    Absent,
 }
 
 /// The routes; `/knobs` works whatever the knobs say.
@@ -51,7 +62,10 @@ pub(super) fn router(inventory: &Inventory) -> Router {
     let passing = middleware::from_fn_with_state(inventory.clone(), faulty::pass);
     Router::new()
         .route("/products", get(list).post(create))
-        .route("/products/{id}", get(read).put(replace).delete(delete))
+        .route(
+            "/products/{id}",
+            get(read).put(replace).patch(patch).delete(delete),
+        )
         .route("/products/{id}/availability", get(availability))
         .route("/health", get(health))
         .fallback(async || refusal(StatusCode::NOT_FOUND, "no such path"))
@@ -168,6 +182,25 @@ async fn replace(
     }
 }
 
+async fn patch(
+    State(inventory): State<Inventory>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let mut products = inventory.shelf.write();
+    let result = patched(&products, &id, &body, &headers).and_then(|result| {
+        accept(&mut products, Some(&id), &result, &headers).map_err(|refused| match refused {
+            Refused::Invalid(reason) => Refused::Unprocessable(reason),
+            other => other,
+        })
+    });
+    match result {
+        Ok((_, kept, _)) => written(StatusCode::OK, &kept),
+        Err(refused) => refused.into_response(),
+    }
+}
+
 async fn delete(
     State(inventory): State<Inventory>,
     Path(id): Path<String>,
@@ -219,8 +252,35 @@ impl IntoResponse for Refused {
             Self::Invalid(reason) => refusal(StatusCode::BAD_REQUEST, &reason),
             Self::Exists => refusal(StatusCode::CONFLICT, "there is a product with this id"),
             Self::Changed => refusal(StatusCode::PRECONDITION_FAILED, "the product has changed"),
+            Self::Unpatched(reason) => refusal(StatusCode::CONFLICT, &reason),
+            Self::Unprocessable(reason) => refusal(StatusCode::UNPROCESSABLE_ENTITY, &reason),
+            Self::UnknownKind => refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send a JSON Patch"),
+            Self::Absent => no_such_product(),
         }
     }
+}
+
+/// What a JSON Patch makes of a product.
+fn patched(
+    products: &Products,
+    id: &str,
+    body: &[u8],
+    headers: &HeaderMap,
+) -> Result<Vec<u8>, Refused> {
+    if headers.get(CONTENT_TYPE) != Some(&JSON_PATCH) {
+        return Err(Refused::UnknownKind);
+    }
+    let kept = products.get(id).ok_or(Refused::Absent)?;
+    if !is_expected(headers, Some(kept)) {
+        return Err(Refused::Changed);
+    }
+    let patch =
+        Patch::parse(body).map_err(|_| Refused::Invalid("the body is no JSON Patch".to_owned()))?;
+    let mut product: Value = serde_json::from_slice(&kept.body).unwrap_or_default();
+    patch
+        .apply(&mut product)
+        .map_err(|problem| Refused::Unpatched(problem.description))?;
+    Ok(product.to_string().into_bytes())
 }
 
 /// Stores a written product; as `id`, or where that is `None` as a new one. True when it is new.
@@ -348,13 +408,18 @@ fn is_unchanged(headers: &HeaderMap, kept: &Kept) -> bool {
     }
 }
 
-/// Whether the product is the one that a conditional write is for (steps 1 and 2).
+/// Whether the product is the one that a conditional write is for (steps 1 to 3).
 fn is_expected(headers: &HeaderMap, kept: Option<&Kept>) -> bool {
-    match headers.get(IF_MATCH).and_then(|list| list.to_str().ok()) {
+    let list = |name| headers.get(name).and_then(|list| list.to_str().ok());
+    let is_old = match list(IF_MATCH) {
         Some(list) => kept.is_some_and(|kept| !list.contains("W/") && matches(list, &kept.etag())),
-        None => date(headers, IF_UNMODIFIED_SINCE).is_none_or(|known| {
-            kept.and_then(changed_at)
-                .is_some_and(|changed| changed <= known)
-        }),
-    }
+        None => kept
+            .and_then(changed_at)
+            .zip(date(headers, IF_UNMODIFIED_SINCE))
+            .is_none_or(|(changed, known)| changed <= known),
+    };
+    let is_new = list(IF_NONE_MATCH)
+        .zip(kept)
+        .is_none_or(|(list, kept)| !matches(list, &kept.etag()));
+    is_old && is_new
 }

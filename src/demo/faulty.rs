@@ -64,6 +64,7 @@ fn operation(method: &Method, uri: &Uri) -> &'static str {
         ("GET", (Some("products"), Some(_), Some("availability"))) => "availability",
         ("POST", (Some("products"), None, _)) => "create",
         ("PUT", (Some("products"), Some(_), None)) => "replace",
+        ("PATCH", (Some("products"), Some(_), None)) => "patch",
         ("DELETE", (Some("products"), Some(_), None)) => "delete",
         ("GET", (Some("health"), None, _)) => "health",
         _ => "other",
@@ -132,7 +133,8 @@ mod tests {
             (Method::PUT, "/products/p-1", "replace"),
             (Method::DELETE, "/products/p-1", "delete"),
             (Method::GET, "/health", "health"),
-            (Method::PATCH, "/products/p-1", "other"),
+            (Method::PATCH, "/products/p-1", "patch"),
+            (Method::PATCH, "/products", "other"),
         ] {
             assert_eq!(
                 operation(&method, &Uri::from_static(uri)),

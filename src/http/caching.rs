@@ -6,11 +6,12 @@ mod policy;
 
 pub use policy::{Class, Keep, Policies, Policy, TABLE, Then};
 
+use super::conditional::{Current, Verdict, of_read};
 use super::extract::Conditions;
-use super::fault::NO_STORE;
+use super::fault::{Fault, NO_STORE};
 use crate::catalog::{Outcome, Served};
 use axum::body::Body;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, LAST_MODIFIED, VARY};
 use http::{HeaderName, HeaderValue, StatusCode};
@@ -97,7 +98,8 @@ impl hyper::body::Body for NoBody {
     }
 }
 
-/// Answers a GET or HEAD: 304 where the request's conditions allow it, else 200 with `body`.
+/// Answers a GET or HEAD: 412 where a condition of the request does not hold, 304 where one says that
+/// the client's copy is current, else 200 with `body`.
 ///
 /// A 304 has what the 200 would have had of the fields that [RFC 9110 §15.4.5](https://www.rfc-editor.org/rfc/rfc9110#section-15.4.5)
 /// asks for, and `Cache-Status`.
@@ -106,8 +108,15 @@ pub fn respond(
     metadata: Metadata,
     body: impl FnOnce() -> Bytes,
 ) -> Response {
-    let last_modified = metadata.last_modified.as_ref().map(|(secs, _)| *secs);
-    let not_modified = conditions.are_met(&metadata.etag, last_modified);
+    let current = Current {
+        etag: Some(&metadata.etag),
+        last_modified: metadata.last_modified.as_ref().map(|(secs, _)| *secs),
+    };
+    let not_modified = match of_read(conditions.headers(), current) {
+        Verdict::Proceed => false,
+        Verdict::NotModified => true,
+        Verdict::Failed(header) => return Fault::precondition_failed(header).into_response(),
+    };
     let mut response = if not_modified {
         Response::new(Body::new(NoBody))
     } else {

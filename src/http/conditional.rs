@@ -1,80 +1,213 @@
-//! Conditional reads: which of `If-None-Match` and `If-Modified-Since` spares the body
-//! ([RFC 9110 §13.2.2](https://www.rfc-editor.org/rfc/rfc9110#section-13.2.2)).
+//! Conditional requests, evaluated as [RFC 9110 §13.2.2](https://www.rfc-editor.org/rfc/rfc9110#section-13.2.2)
+//! says, for reads and for writes.
+//!
+//! Where the RFC leaves a choice:
+//!
+//! - A write is about the product, not about one of its representations: there, the tag of any version
+//!   and any coding of the current value counts. A read is about the one representation it would get.
+//! - A list that breaks the grammar is a 400 on a write, so that a condition that nobody can read never
+//!   lets a write through. On a read it ends where it breaks: what comes before counts.
+//! - `Range` is ignored, and `If-Range` with it (§14.2): answers are short and come whole.
 
-use http::header::{IF_MODIFIED_SINCE, IF_NONE_MATCH};
-use http::{HeaderMap, HeaderValue};
+use super::fault::{ErrorCode, Fault, Reason};
+use crate::catalog::{Precondition, Representation};
+use crate::product::is_same_value;
+use axum::extract::FromRequestParts;
+use http::header::{IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use std::time::UNIX_EPOCH;
 
-/// Whether a GET or HEAD with `headers` is answered with 304, given what the representation is now.
-///
-/// `last_modified` is in whole seconds since the Unix epoch.
-pub fn is_not_modified(
-    headers: &HeaderMap,
-    etag: &HeaderValue,
-    last_modified: Option<u64>,
-) -> bool {
-    if headers.contains_key(IF_NONE_MATCH) {
-        return headers
-            .get_all(IF_NONE_MATCH)
-            .iter()
-            .any(|list| names(list.as_bytes(), etag.as_bytes()));
-    }
-    match (last_modified, since(headers)) {
-        (Some(modified), Some(since)) => modified <= since,
-        _ => false,
-    }
+/// What a list of entity tags has to be.
+const LIST_RULE: &str = "This header is `*`, or entity tags in double quotes, separated by commas (RFC 9110 section 8.8.3).";
+
+/// What the conditions of a request come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The request is to be answered as if it had no conditions.
+    Proceed,
+    /// 304: the client's copy is current.
+    NotModified,
+    /// 412: the condition in this header does not hold.
+    Failed(&'static str),
 }
 
-/// Whether a list of entity tags, or `*`, names `etag`, by weak comparison (§8.8.3.2).
-///
-/// What is not an entity tag ends the list: from there on nothing is known to match.
-fn names(list: &[u8], etag: &[u8]) -> bool {
-    if list == etag || list.trim_ascii() == b"*" {
-        return true;
-    }
-    let wanted = opaque(etag);
-    let mut rest = list;
-    loop {
-        rest = skip_separators(rest);
-        let Some((tag, after)) = split_tag(rest) else {
-            return false;
-        };
-        if tag == wanted {
-            return true;
+/// What conditions are evaluated against: something that exists.
+#[derive(Clone, Copy, Debug)]
+pub struct Current<'a> {
+    /// Its strong entity tag, where it has one.
+    pub etag: Option<&'a HeaderValue>,
+    /// When it last changed, in whole seconds since the Unix epoch, where that is known.
+    pub last_modified: Option<u64>,
+}
+
+/// The conditions of a write, whose lists are known to follow the grammar.
+#[derive(Clone, Debug, Default)]
+pub struct Preconditions(HeaderMap);
+
+/// Whether a request reads or writes: `If-None-Match` and the comparison of tags differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    Read,
+    Write,
+}
+
+/// The members of a list of entity tags: each one's weakness and its opaque part with its quotes.
+/// Ends with an error where the list breaks the grammar.
+struct Tags<'a>(&'a [u8]);
+
+/// A list breaks the grammar of entity tags (§8.8.3).
+#[derive(Debug)]
+struct Malformed;
+
+// === impl Preconditions ===
+
+impl Preconditions {
+    /// Takes the conditions out of `headers`.
+    ///
+    /// # Errors
+    /// A fault that names every header whose list breaks the grammar.
+    pub fn parse(headers: &HeaderMap) -> Result<Self, Fault> {
+        let mut own = HeaderMap::new();
+        for name in [IF_MATCH, IF_UNMODIFIED_SINCE, IF_NONE_MATCH] {
+            for value in headers.get_all(&name) {
+                own.append(name.clone(), value.clone());
+            }
         }
-        rest = after;
+        let broken: Vec<_> = [("if-match", IF_MATCH), ("if-none-match", IF_NONE_MATCH)]
+            .into_iter()
+            .filter(|(_, name)| !follows_grammar(&own, name))
+            .map(|(name, _)| Reason::header(ErrorCode::InvalidHeader, name, LIST_RULE))
+            .collect();
+        match broken.is_empty() {
+            true => Ok(Self(own)),
+            false => Err(Fault::all(broken)),
+        }
+    }
+
+    /// Whether they hold for what is there now; `None` where nothing is.
+    ///
+    /// # Errors
+    /// The name of the header whose condition does not.
+    pub fn hold(&self, current: Option<Current<'_>>) -> Result<(), &'static str> {
+        match evaluate(&self.0, Purpose::Write, current) {
+            Verdict::Failed(header) => Err(header),
+            Verdict::Proceed | Verdict::NotModified => Ok(()),
+        }
+    }
+
+    /// Whether they hold for a collection that is posted to: it exists, but what it shows has as many
+    /// tags as there are queries, and none of them is the collection's own.
+    ///
+    /// # Errors
+    /// The fault to answer with.
+    pub fn hold_for_collection(&self) -> Result<(), Fault> {
+        let collection = Current {
+            etag: None,
+            last_modified: None,
+        };
+        self.hold(Some(collection))
+            .map_err(Fault::precondition_failed)
     }
 }
 
-/// The first entity tag of `list` without its weakness flag, and what follows it.
-fn split_tag(list: &[u8]) -> Option<(&[u8], &[u8])> {
-    let quoted = opaque(list).strip_prefix(b"\"")?;
-    let end = quoted.iter().position(|byte| *byte == b'"')?;
-    // The quotes belong to the tag: one before, one after its `end` bytes.
-    let tag = opaque(list).get(..end + 2)?;
-    let after = quoted.get(end + 1..)?;
-    let next = after.trim_ascii_start().first();
-    next.is_none_or(|byte| *byte == b',')
-        .then_some((tag, after))
+impl From<Preconditions> for Precondition {
+    fn from(conditions: Preconditions) -> Self {
+        if conditions.0.is_empty() {
+            return Self::none();
+        }
+        Self::new(move |current: Option<&Representation>| {
+            conditions.hold(current.map(|current| Current {
+                etag: Some(&current.etag),
+                last_modified: current.last_modified.as_ref().map(|modified| modified.secs),
+            }))
+        })
+    }
 }
 
-/// A tag without `W/`.
-fn opaque(tag: &[u8]) -> &[u8] {
-    tag.strip_prefix(b"W/").unwrap_or(tag)
+impl<S: Sync> FromRequestParts<S> for Preconditions {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Fault> {
+        Self::parse(&parts.headers)
+    }
 }
 
-/// A list may have empty members and white space between its tags (§5.6.1).
-fn skip_separators(list: &[u8]) -> &[u8] {
-    let tags = list
-        .iter()
-        .position(|byte| !matches!(byte, b',' | b' ' | b'\t'));
-    tags.and_then(|at| list.get(at..)).unwrap_or_default()
+/// What the conditions of a GET or HEAD come to, for a representation that exists. What does not exist
+/// has no conditions: its 404 stays one (§13.2.1).
+pub fn of_read(headers: &HeaderMap, current: Current<'_>) -> Verdict {
+    evaluate(headers, Purpose::Read, Some(current))
 }
 
-/// `If-Modified-Since`, in seconds since the Unix epoch. A value that is not an HTTP date (§5.6.7,
-/// all three forms), and a field sent more than once, are ignored.
-fn since(headers: &HeaderMap) -> Option<u64> {
-    let mut values = headers.get_all(IF_MODIFIED_SINCE).iter();
+/// The steps of §13.2.2, in their order.
+fn evaluate(headers: &HeaderMap, purpose: Purpose, current: Option<Current<'_>>) -> Verdict {
+    let etag = current.and_then(|current| current.etag);
+    let last_modified = current.and_then(|current| current.last_modified);
+    let names = |header: HeaderName, weakly: bool| {
+        let values = || headers.get_all(&header).iter().map(HeaderValue::as_bytes);
+        current.is_some() && values().any(is_any)
+            || etag.is_some_and(|etag| {
+                values().any(|list| has(list, etag.as_bytes(), purpose, weakly))
+            })
+    };
+    // Steps 1 and 2.
+    if headers.contains_key(IF_MATCH) {
+        if !names(IF_MATCH, false) {
+            return Verdict::Failed("if-match");
+        }
+    } else if let (Some(modified), Some(since)) =
+        (last_modified, date(headers, &IF_UNMODIFIED_SINCE))
+        && modified > since
+    {
+        return Verdict::Failed("if-unmodified-since");
+    }
+    // Steps 3 and 4.
+    if headers.contains_key(IF_NONE_MATCH) {
+        return match (names(IF_NONE_MATCH, true), purpose) {
+            (false, _) => Verdict::Proceed,
+            (true, Purpose::Read) => Verdict::NotModified,
+            (true, Purpose::Write) => Verdict::Failed("if-none-match"),
+        };
+    }
+    match (purpose, last_modified) {
+        (Purpose::Read, Some(modified))
+            if date(headers, &IF_MODIFIED_SINCE).is_some_and(|since| modified <= since) =>
+        {
+            Verdict::NotModified
+        }
+        _ => Verdict::Proceed,
+    }
+}
+
+/// Whether a list names `etag`, by weak or by strong comparison (§8.8.3.2).
+fn has(list: &[u8], etag: &[u8], purpose: Purpose, weakly: bool) -> bool {
+    // What clients send is what we gave them, as a rule.
+    list == etag
+        || Tags(list)
+            .map_while(Result::ok)
+            .any(|(is_weak, tag)| match purpose {
+                _ if is_weak && !weakly => false,
+                Purpose::Read => tag == etag,
+                Purpose::Write => is_same_value(tag, etag),
+            })
+}
+
+/// Whether a list is the one that names whatever there is.
+fn is_any(list: &[u8]) -> bool {
+    list.trim_ascii() == b"*"
+}
+
+/// Whether all that a request says under `name` is `*`, or one list of entity tags.
+fn follows_grammar(headers: &HeaderMap, name: &HeaderName) -> bool {
+    let lists = || headers.get_all(name).iter().map(HeaderValue::as_bytes);
+    lists().count() == 1 && lists().all(is_any)
+        || lists().all(|list| Tags(list).all(|tag| tag.is_ok()))
+}
+
+/// An HTTP date (§5.6.7, all three forms), in seconds since the Unix epoch. A value that is none, and
+/// a field sent more than once, are ignored, as the RFC demands.
+fn date(headers: &HeaderMap, name: &HeaderName) -> Option<u64> {
+    let mut values = headers.get_all(name).iter();
     let (Some(value), None) = (values.next(), values.next()) else {
         return None;
     };
@@ -84,136 +217,43 @@ fn since(headers: &HeaderMap) -> Option<u64> {
         .map(|age| age.as_secs())
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
+// === impl Tags ===
 
-    const TAG: HeaderValue = HeaderValue::from_static("\"v2-a,b\"");
-    /// Sun, 06 Nov 1994 08:49:37 GMT.
-    const MODIFIED: u64 = 784_111_777;
+impl<'a> Iterator for Tags<'a> {
+    type Item = Result<(bool, &'a [u8]), Malformed>;
 
-    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
-        pairs
+    fn next(&mut self) -> Option<Self::Item> {
+        // A list may have empty members and white space between its tags (§5.6.1).
+        let begin = self
+            .0
             .iter()
-            .map(|(name, value)| {
-                let name: http::HeaderName = name.parse().unwrap();
-                (name, HeaderValue::from_str(value).unwrap())
-            })
-            .collect()
-    }
-
-    #[test]
-    fn if_none_match_compares_weakly_through_the_whole_list() {
-        for (list, expected) in [
-            ("\"v2-a,b\"", true),
-            ("W/\"v2-a,b\"", true),
-            ("*", true),
-            (" * ", true),
-            ("\"x\", \"v2-a,b\"", true),
-            (",, \"x\" ,\tW/\"v2-a,b\" ,", true),
-            ("\"\", \"v2-a,b\"", true),
-            ("\"x\", \"y\"", false),
-            ("\"v2-a\"", false),
-            ("v2-a,b", false),
-            ("\"v2-a,b", false),
-            ("w/\"v2-a,b\"", false),
-            ("\"x\"\"v2-a,b\"", false),
-            ("x, \"v2-a,b\"", false),
-            ("\"*\"", false),
-            ("", false),
-        ] {
-            let headers = headers(&[("if-none-match", list)]);
-            assert_eq!(is_not_modified(&headers, &TAG, None), expected, "{list}");
-        }
-    }
-
-    #[test]
-    fn a_field_sent_twice_is_one_list() {
-        let mut both = HeaderMap::new();
-        for value in ["\"x\"", "\"v2-a,b\""] {
-            both.append(IF_NONE_MATCH, HeaderValue::from_static(value));
-        }
-        assert!(is_not_modified(&both, &TAG, None));
-    }
-
-    #[test]
-    fn if_modified_since_reads_the_three_forms_of_a_date_and_ignores_the_rest() {
-        for (date, expected) in [
-            ("Sun, 06 Nov 1994 08:49:37 GMT", true),
-            ("Sunday, 06-Nov-94 08:49:37 GMT", true),
-            ("Sun Nov  6 08:49:37 1994", true),
-            ("Sun, 06 Nov 1994 08:49:38 GMT", true),
-            ("Sun, 06 Nov 1994 08:49:36 GMT", false),
-            ("1994-11-06T08:49:37Z", false),
-            ("784111777", false),
-            ("", false),
-        ] {
-            let headers = headers(&[("if-modified-since", date)]);
-            assert_eq!(
-                is_not_modified(&headers, &TAG, Some(MODIFIED)),
-                expected,
-                "{date}"
-            );
-            assert!(
-                !is_not_modified(&headers, &TAG, None),
-                "no Last-Modified, no 304"
-            );
-        }
-    }
-
-    #[test]
-    fn if_modified_since_sent_twice_is_ignored() {
-        let mut headers = HeaderMap::new();
-        for _ in 0..2 {
-            headers.append(
-                IF_MODIFIED_SINCE,
-                HeaderValue::from_static("Sun, 06 Nov 1994 08:49:37 GMT"),
-            );
-        }
-        assert!(!is_not_modified(&headers, &TAG, Some(MODIFIED)));
-    }
-
-    proptest! {
-        /// `If-None-Match` alone decides where it is there, whatever the dates say (§13.2.2).
-        #[test]
-        fn dates_do_not_matter_beside_if_none_match(
-            tags in proptest::collection::vec("[!#-~]{0,8}", 1..6),
-            ours in any::<Option<proptest::sample::Index>>(),
-            weak in any::<bool>(),
-            since in 0_u64..4_000_000_000,
-            modified in proptest::option::of(0_u64..4_000_000_000),
-        ) {
-            let etag = match &ours {
-                Some(index) => index.get(&tags).clone(),
-                None => "not-in-the-list".to_owned(),
-            };
-            let etag = HeaderValue::from_str(&format!("\"{etag}\"")).unwrap();
-            let list = tags
-                .iter()
-                .map(|tag| format!("{}\"{tag}\"", if weak { "W/" } else { "" }))
-                .collect::<Vec<_>>()
-                .join(", ");
-            let date = httpdate::fmt_http_date(UNIX_EPOCH + std::time::Duration::from_secs(since));
-            let headers = headers(&[("if-none-match", &list), ("if-modified-since", &date)]);
-            prop_assert_eq!(is_not_modified(&headers, &etag, modified), ours.is_some());
-        }
-
-        /// Without it, exactly the order of the two seconds decides.
-        #[test]
-        fn the_order_of_the_dates_decides_alone(
-            since in 0_u64..4_000_000_000,
-            modified in 0_u64..4_000_000_000,
-        ) {
-            let date = httpdate::fmt_http_date(UNIX_EPOCH + std::time::Duration::from_secs(since));
-            let headers = headers(&[("if-modified-since", &date)]);
-            prop_assert_eq!(is_not_modified(&headers, &TAG, Some(modified)), modified <= since);
-        }
-
-        /// No list of bytes makes the parser panic or loop.
-        #[test]
-        fn any_bytes_are_read_to_an_end(list in proptest::collection::vec(any::<u8>(), 0..64)) {
-            names(&list, TAG.as_bytes());
-        }
+            .position(|byte| !matches!(byte, b',' | b' ' | b'\t'))?;
+        let list = self.0.get(begin..)?;
+        let Some((tag, rest)) = split_tag(list) else {
+            self.0 = &[];
+            return Some(Err(Malformed));
+        };
+        self.0 = rest;
+        Some(Ok((list.starts_with(b"W/"), tag)))
     }
 }
+
+/// The first entity tag of `list` without its weakness, and what follows it.
+fn split_tag(list: &[u8]) -> Option<(&[u8], &[u8])> {
+    let tag = list.strip_prefix(b"W/").unwrap_or(list);
+    let quoted = tag.strip_prefix(b"\"")?;
+    let end = quoted.iter().position(|byte| *byte == b'"')?;
+    let opaque = quoted.get(..end)?;
+    // etagc: visible, and beyond ASCII whatever there is.
+    if !opaque.iter().all(|byte| *byte > b' ' && *byte != 0x7f) {
+        return None;
+    }
+    let rest = quoted.get(end + 1..)?;
+    let next = rest.trim_ascii_start().first();
+    // The quotes belong to the tag: one before, one after its `end` bytes.
+    next.is_none_or(|byte| *byte == b',')
+        .then_some((tag.get(..end + 2)?, rest))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,15 +1,14 @@
 //! What clients send, parsed: ids, queries, bodies and conditions. Whatever is wrong with them is a
 //! [`Fault`].
 
-use super::conditional::is_not_modified;
 use super::fault::{ErrorCode, Fault, Reason};
-use crate::catalog::{Draft, PageQuery, ProductId};
+use crate::catalog::{Draft, PageQuery, Patch, ProductId};
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -18,6 +17,14 @@ use std::time::Duration;
 
 /// The largest body that is read, in bytes. Only writes have one, so only they pay for the limit.
 const LARGEST_BODY: usize = 1024 * 1024;
+
+/// The media type of patches (RFC 6902), and what is said to those who send something else.
+const JSON_PATCH: &str = "application/json-patch+json";
+const PATCH_RULE: &str =
+    "Send the patch as application/json-patch+json (RFC 6902), without a content coding.";
+
+/// Which patches are taken ([RFC 5789 section 3.1](https://www.rfc-editor.org/rfc/rfc5789#section-3.1)).
+const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
 
 /// How long a client may take over a body.
 const BODY_ARRIVES: Duration = Duration::from_secs(10);
@@ -40,6 +47,10 @@ pub struct Query(pub PageQuery);
 /// A whole JSON body, not parsed yet.
 #[derive(Clone, Debug)]
 pub struct JsonBody(pub Bytes);
+
+/// A whole JSON Patch.
+#[derive(Clone, Debug)]
+pub struct PatchBody(pub Patch);
 
 /// Request extension: whether the body is still arriving, so that nothing can have come of it yet.
 #[derive(Clone, Debug, Default)]
@@ -108,25 +119,47 @@ impl<S: Sync> FromRequest<S> for JsonBody {
     type Rejection = Fault;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Fault> {
-        let (parts, body) = request.into_parts();
-        if !is_plain_json(&parts.headers) {
+        if !is_plain_json(request.headers()) {
             return Err(Fault::new(ErrorCode::UnsupportedMediaType));
         }
-        if announced_length(&parts.headers).is_some_and(|length| length > LARGEST_BODY) {
-            return Err(Fault::new(ErrorCode::BodyTooLarge));
-        }
-        let under_way = parts.extensions.get::<BodyUnderWay>();
-        let note = |arriving| {
-            if let Some(BodyUnderWay(flag)) = under_way {
-                flag.store(arriving, Ordering::Relaxed);
-            }
-        };
-        note(true);
-        let read = tokio::time::timeout(BODY_ARRIVES, read(body)).await;
-        note(false);
-        read.unwrap_or_else(|_| Err(Fault::body_timed_out()))
-            .map(Self)
+        whole(request).await.map(Self)
     }
+}
+
+// === impl PatchBody ===
+
+impl<S: Sync> FromRequest<S> for PatchBody {
+    type Rejection = Fault;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Fault> {
+        if !is_announced_as(JSON_PATCH, request.headers()) {
+            let code = ErrorCode::UnsupportedMediaType;
+            let reason = Reason::header(code, "content-type", PATCH_RULE);
+            let accepted = HeaderValue::from_static(JSON_PATCH);
+            return Err(Fault::all(vec![reason]).with(ACCEPT_PATCH, accepted));
+        }
+        Patch::parse(&whole(request).await?)
+            .map(Self)
+            .map_err(|problems| Fault::all(problems.into_iter().map(Reason::from).collect()))
+    }
+}
+
+/// Reads a body to its end, as far as it is not too long and does not take too long.
+async fn whole(request: Request) -> Result<Bytes, Fault> {
+    let (parts, body) = request.into_parts();
+    if announced_length(&parts.headers).is_some_and(|length| length > LARGEST_BODY) {
+        return Err(Fault::new(ErrorCode::BodyTooLarge));
+    }
+    let under_way = parts.extensions.get::<BodyUnderWay>();
+    let note = |arriving| {
+        if let Some(BodyUnderWay(flag)) = under_way {
+            flag.store(arriving, Ordering::Relaxed);
+        }
+    };
+    note(true);
+    let read = tokio::time::timeout(BODY_ARRIVES, read(body)).await;
+    note(false);
+    read.unwrap_or_else(|_| Err(Fault::body_timed_out()))
 }
 
 // === impl BodyUnderWay ===
@@ -146,11 +179,6 @@ impl Conditions {
         Self(headers)
     }
 
-    /// Whether the client's copy is still current; see [`is_not_modified`].
-    pub fn are_met(&self, etag: &HeaderValue, last_modified: Option<u64>) -> bool {
-        is_not_modified(&self.0, etag, last_modified)
-    }
-
     /// The request's headers.
     pub fn headers(&self) -> &HeaderMap {
         &self.0
@@ -168,6 +196,11 @@ impl<S: Sync> FromRequestParts<S> for Conditions {
 /// Whether the body is announced as JSON that we read: `application/json`, at most with `v=2` and
 /// `charset=utf-8`, and without a content coding.
 fn is_plain_json(headers: &HeaderMap) -> bool {
+    is_announced_as("application/json", headers)
+}
+
+/// The same of another media type.
+fn is_announced_as(expected: &str, headers: &HeaderMap) -> bool {
     let mut types = headers.get_all(CONTENT_TYPE).iter();
     let (Some(value), None) = (types.next(), types.next()) else {
         return false;
@@ -178,7 +211,7 @@ fn is_plain_json(headers: &HeaderMap) -> bool {
     let mut parts = text.split(';').map(str::trim);
     let is_json = parts
         .next()
-        .is_some_and(|media| media.eq_ignore_ascii_case("application/json"));
+        .is_some_and(|media| media.eq_ignore_ascii_case(expected));
     // Between two semicolons there may be nothing, and a value may be quoted (RFC 9110 section 5.6.6).
     let is_known = |parameter: &str| {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));

@@ -97,6 +97,12 @@ impl Fault {
         Self::new(ErrorCode::Unauthorized).with(WWW_AUTHENTICATE, HeaderValue::from_static(scheme))
     }
 
+    /// 412: the condition in this header does not hold.
+    pub fn precondition_failed(header: &'static str) -> Self {
+        let code = ErrorCode::PreconditionFailed;
+        Self::all(vec![Reason::header(code, header, code.description())])
+    }
+
     /// 500: something here is broken. `cause` goes to the log.
     pub fn internal(cause: impl Into<String>) -> Self {
         Self::because(StatusCode::INTERNAL_SERVER_ERROR, Vec::new()).caused_by(cause)
@@ -243,6 +249,11 @@ impl From<CatalogError> for Fault {
                 .with(CACHE_STATUS, cache_status(outcome, Duration::ZERO)),
             CatalogError::Gone => Self::new(ErrorCode::ProductGone),
             CatalogError::Changed => Self::new(ErrorCode::ProductChanged),
+            CatalogError::PreconditionFailed { header } => Self::precondition_failed(header),
+            CatalogError::PatchRejected => Self::new(ErrorCode::PatchResultInvalid),
+            CatalogError::Patch(problems) => {
+                Self::all(problems.into_iter().map(Reason::from).collect())
+            }
             CatalogError::Conflict => Self::new(ErrorCode::ProductConflict),
             CatalogError::Rejected => Self::new(ErrorCode::ProductRejected),
             CatalogError::BadCursor => Self::new(ErrorCode::InvalidCursor),
@@ -380,6 +391,8 @@ mod tests {
             ),
             (CatalogError::Gone, 410),
             (CatalogError::Changed, 412),
+            (CatalogError::PreconditionFailed { header: "if-match" }, 412),
+            (CatalogError::PatchRejected, 422),
             (CatalogError::Conflict, 409),
             (CatalogError::Rejected, 400),
             (CatalogError::BadCursor, 400),

@@ -5,7 +5,7 @@ mod codes;
 mod complete;
 mod schema;
 
-pub use schema::{Document, NewProduct, Product, ProductPage};
+pub use schema::{Availability, Document, JsonPatch, NewProduct, Product, ProductPage};
 
 use super::caching::{Class, Metadata, Policies, respond};
 use super::extract::Conditions;

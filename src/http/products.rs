@@ -2,12 +2,14 @@
 
 use super::caching::Policies;
 use super::extract::{Conditions, Id};
-use super::fault::Fault;
-use super::openapi::Product;
+use super::fault::{Fault, JSON, NO_STORE};
+use super::openapi::{Availability, Product};
 use crate::catalog::Catalog;
 use crate::telemetry::Conversation;
+use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use std::sync::Arc;
 
 /// Get a product.
@@ -20,6 +22,8 @@ use std::sync::Arc;
     tag = "products",
     params(
         ("productId" = String, Path, description = "The product's id.", example = "KETTLE-17"),
+        ("if-match" = Option<String>, Header, description = "Entity tags of the representation asked for; 412 when none is current."),
+        ("if-unmodified-since" = Option<String>, Header, description = "Ignored beside If-Match; 412 when the product changed after it."),
         ("if-none-match" = Option<String>, Header, description = "Entity tags of copies at hand; 304 when one is current."),
         ("if-modified-since" = Option<String>, Header, description = "Ignored beside If-None-Match; 304 when nothing changed since."),
     ),
@@ -36,6 +40,7 @@ use std::sync::Arc;
         (status = 403, description = "The id breaks the pattern of ids."),
         (status = 404, description = "There is no such product."),
         (status = 410, description = "The product is gone for good."),
+        (status = 412, description = "The representation is not the one that If-Match or If-Unmodified-Since asks for."),
     )
 )]
 pub(super) async fn get_product(
@@ -47,4 +52,35 @@ pub(super) async fn get_product(
 ) -> Result<Response, Fault> {
     let served = catalog.get(&id, conversation).await?;
     Ok(policies.product(&conditions, &served))
+}
+
+/// Get a product's live stock.
+///
+/// Asked for in the inventory each time and never kept, so it has no validators and no conditions. Also
+/// answers HEAD.
+#[utoipa::path(
+    get,
+    path = "/products/{productId}/availability",
+    operation_id = "getAvailability",
+    tag = "products",
+    params(("productId" = String, Path, description = "The product's id.", example = "KETTLE-17")),
+    responses(
+        (status = 200, description = "The stock, as the inventory says it.", body = Availability, content_type = "application/json",
+            headers(("cache-control" = String, description = "Always `no-store`."))),
+        (status = 403, description = "The id breaks the pattern of ids."),
+        (status = 404, description = "There is no such product."),
+        (status = 410, description = "The product is gone for good."),
+    )
+)]
+pub(super) async fn get_availability(
+    State(catalog): State<Arc<Catalog>>,
+    Id(id): Id,
+    conversation: Conversation,
+) -> Result<Response, Fault> {
+    let stock = catalog.availability(&id, conversation).await?;
+    let mut response = Response::new(Body::from(stock));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, JSON);
+    headers.insert(CACHE_CONTROL, NO_STORE);
+    Ok(response)
 }

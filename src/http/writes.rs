@@ -3,9 +3,10 @@
 
 use super::auth::Writer;
 use super::caching::{MEDIA_TYPE, NoBody};
-use super::extract::{Id, JsonBody};
+use super::conditional::Preconditions;
+use super::extract::{Id, JsonBody, PatchBody};
 use super::fault::{Fault, NO_STORE};
-use super::openapi::{NewProduct, Product};
+use super::openapi::{JsonPatch, NewProduct, Product};
 use crate::catalog::{Catalog, Written};
 use crate::telemetry::Conversation;
 use axum::body::Body;
@@ -35,7 +36,7 @@ use std::sync::Arc;
         (status = 403, description = "Writes are switched off."),
         (status = 409, description = "The product conflicts with one that exists."),
         (status = 408, description = "The body did not arrive in time; nothing was written."),
-        (status = 412, description = "The inventory's state has changed; nothing was written."),
+        (status = 412, description = "A condition does not hold: a collection has no entity tag of its own."),
         (status = 413, description = "The body is larger than 1 MiB."),
         (status = 415, description = "The body is not announced as JSON."),
         (status = 504, description = "Whether the product was created is not known; read before trying again."),
@@ -45,9 +46,11 @@ pub(super) async fn create_product(
     State(catalog): State<Arc<Catalog>>,
     writer: Writer,
     conversation: Conversation,
+    conditions: Preconditions,
     body: JsonBody,
 ) -> Result<Response, Fault> {
     let draft = body.into_draft(None)?;
+    conditions.hold_for_collection()?;
     let written = catalog.create(draft, conversation).await?;
     Ok(stored(&writer, &written))
 }
@@ -61,7 +64,12 @@ pub(super) async fn create_product(
     operation_id = "replaceProduct",
     tag = "products",
     security(("apiKey" = [])),
-    params(("productId" = String, Path, description = "The product's id.", example = "KETTLE-17")),
+    params(
+        ("productId" = String, Path, description = "The product's id.", example = "KETTLE-17"),
+        ("if-match" = Option<String>, Header, description = "Entity tags, of any version or coding, one of which the product must have; `*` for any.", example = json!("\"v2-6851e99359d5b90e5c19973672e877d2\"")),
+        ("if-unmodified-since" = Option<String>, Header, description = "A date that the product must not have changed after; ignored beside If-Match, and where it is no HTTP date.", example = "Sat, 21 Nov 2026 06:40:56 GMT"),
+        ("if-none-match" = Option<String>, Header, description = "Entity tags none of which the product may have; `*`: there must be no such product.", example = "*"),
+    ),
     request_body(content = NewProduct, content_type = "application/json", description = "The whole product; its id, where given, is the path's."),
     responses(
         (status = 200, description = "The product as it was stored.", body = Product, content_type = "application/json;v=2",
@@ -75,7 +83,7 @@ pub(super) async fn create_product(
         (status = 403, description = "Writes are switched off, or the id breaks the pattern of ids."),
         (status = 409, description = "The write conflicts with the product's state."),
         (status = 410, description = "The product is gone for good."),
-        (status = 412, description = "The product has changed."),
+        (status = 412, description = "A condition does not hold, or the product changed meanwhile; nothing was written."),
         (status = 404, description = "The inventory has no such product and does not create it."),
         (status = 408, description = "The body did not arrive in time; nothing was written."),
         (status = 413, description = "The body is larger than 1 MiB."),
@@ -88,10 +96,62 @@ pub(super) async fn replace_product(
     writer: Writer,
     Id(id): Id,
     conversation: Conversation,
+    conditions: Preconditions,
     body: JsonBody,
 ) -> Result<Response, Fault> {
     let draft = body.into_draft(Some(&id))?;
-    let written = catalog.replace(id, draft, conversation).await?;
+    let written = catalog
+        .replace(id, draft, conditions.into(), conversation)
+        .await?;
+    Ok(stored(&writer, &written))
+}
+
+/// Update parts of a product.
+///
+/// The patch is applied to the version 2 document; without conditions, to what the inventory has by then.
+/// What it does not change stays as the inventory has it.
+#[utoipa::path(
+    patch,
+    path = "/products/{productId}",
+    operation_id = "patchProduct",
+    tag = "products",
+    security(("apiKey" = [])),
+    params(
+        ("productId" = String, Path, description = "The product's id.", example = "KETTLE-17"),
+        ("if-match" = Option<String>, Header, description = "Entity tags, of any version or coding, one of which the product must have; `*` for any.", example = json!("\"v2-6851e99359d5b90e5c19973672e877d2\"")),
+        ("if-unmodified-since" = Option<String>, Header, description = "A date that the product must not have changed after; ignored beside If-Match, and where it is no HTTP date.", example = "Sat, 21 Nov 2026 06:40:56 GMT"),
+        ("if-none-match" = Option<String>, Header, description = "Entity tags none of which the product may have; `*`: there must be no such product.", example = "*"),
+    ),
+    request_body(content = JsonPatch, content_type = "application/json-patch+json", description = "A JSON Patch (RFC 6902) of at most 1000 operations. `id` can not change."),
+    responses(
+        (status = 200, description = "The product as it was stored.", body = Product, content_type = "application/json;v=2",
+            headers(("etag" = String, description = "Strong entity tag."))),
+        (status = 400, description = "The body is not a JSON Patch; every problem is listed."),
+        (status = 401, description = "The key is missing or wrong."),
+        (status = 403, description = "Writes are switched off, or the id breaks the pattern of ids."),
+        (status = 404, description = "There is no such product."),
+        (status = 408, description = "The body did not arrive in time; nothing was written."),
+        (status = 409, description = "A test fails, or a path leads nowhere; nothing was written."),
+        (status = 410, description = "The product is gone for good."),
+        (status = 412, description = "A condition does not hold, or the product changed meanwhile; nothing was written."),
+        (status = 413, description = "The body is larger than 1 MiB."),
+        (status = 415, description = "The body is not announced as a JSON Patch.",
+            headers(("accept-patch" = String, description = "The media type that would do."))),
+        (status = 422, description = "What the patch makes is not a product, or another one; nothing was written."),
+        (status = 504, description = "Whether the product was written is not known; read before trying again."),
+    )
+)]
+pub(super) async fn patch_product(
+    State(catalog): State<Arc<Catalog>>,
+    writer: Writer,
+    Id(id): Id,
+    conversation: Conversation,
+    conditions: Preconditions,
+    PatchBody(patch): PatchBody,
+) -> Result<Response, Fault> {
+    let written = catalog
+        .patch(id, patch, conditions.into(), conversation)
+        .await?;
     Ok(stored(&writer, &written))
 }
 
@@ -104,7 +164,12 @@ pub(super) async fn replace_product(
     operation_id = "deleteProduct",
     tag = "products",
     security(("apiKey" = [])),
-    params(("productId" = String, Path, description = "The product's id.", example = "KETTLE-17")),
+    params(
+        ("productId" = String, Path, description = "The product's id.", example = "KETTLE-17"),
+        ("if-match" = Option<String>, Header, description = "Entity tags, of any version or coding, one of which the product must have; `*` for any.", example = json!("\"v2-6851e99359d5b90e5c19973672e877d2\"")),
+        ("if-unmodified-since" = Option<String>, Header, description = "A date that the product must not have changed after; ignored beside If-Match, and where it is no HTTP date.", example = "Sat, 21 Nov 2026 06:40:56 GMT"),
+        ("if-none-match" = Option<String>, Header, description = "Entity tags none of which the product may have; `*`: there must be no such product.", example = "*"),
+    ),
     responses(
         (status = 204, description = "The product is gone."),
         (status = 401, description = "The key is missing or wrong."),
@@ -112,7 +177,7 @@ pub(super) async fn replace_product(
         (status = 404, description = "There is no such product."),
         (status = 409, description = "The deletion conflicts with the product's state."),
         (status = 410, description = "The product is gone for good."),
-        (status = 412, description = "The product has changed."),
+        (status = 412, description = "A condition does not hold, or the product changed meanwhile; nothing was written."),
         (status = 504, description = "Whether the product was deleted is not known; read before trying again."),
     )
 )]
@@ -121,9 +186,10 @@ pub(super) async fn delete_product(
     writer: Writer,
     Id(id): Id,
     conversation: Conversation,
+    conditions: Preconditions,
 ) -> Result<Response, Fault> {
     let product = id.as_str().to_owned();
-    catalog.delete(id, conversation).await?;
+    catalog.delete(id, conditions.into(), conversation).await?;
     tracing::info!(writer = writer.name, product, "Product deleted");
     Ok((
         StatusCode::NO_CONTENT,

@@ -66,6 +66,17 @@ impl Draft {
     pub fn parse(body: &[u8], path_id: Option<&ProductId>) -> Result<Self, Vec<Problem>> {
         let members = strict::object(body)
             .map_err(|rule| vec![Problem::new(ProblemCode::MalformedBody, "", rule)])?;
+        Self::from_members(members, path_id)
+    }
+
+    /// Reads the members of a version 2 body, as [`Draft::parse`] does.
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) fn from_members(
+        members: Map<String, Value>,
+        path_id: Option<&ProductId>,
+    ) -> Result<Self, Vec<Problem>> {
         let mut body = Reader::new("", members);
         let id = body.id(path_id);
         let name = body.required("name", |body| body.text("name", 1..=512, false));
@@ -98,7 +109,11 @@ impl Draft {
 // === impl Problem ===
 
 impl Problem {
-    fn new(code: ProblemCode, field: impl Into<String>, description: impl Into<String>) -> Self {
+    pub(super) fn new(
+        code: ProblemCode,
+        field: impl Into<String>,
+        description: impl Into<String>,
+    ) -> Self {
         Self {
             code,
             field: field.into(),

@@ -1,4 +1,4 @@
-//! JSON as a client must write it: one object, and no object that names a member twice.
+//! JSON as a client must write it: one object or array, and no object that names a member twice.
 //!
 //! RFC 8259 section 4 leaves the meaning of repeated names open, and readers differ in which of them they take; what this
 //! service validates and what the inventory reads must not differ.
@@ -13,11 +13,28 @@ use std::fmt;
 /// # Errors
 /// The rule that `body` breaks, as a sentence without an excerpt of it.
 pub(super) fn object(body: &[u8]) -> Result<Map<String, Value>, &'static str> {
+    match value(body)? {
+        Value::Object(members) => Ok(members),
+        _ => Err("the body must be a JSON object"),
+    }
+}
+
+/// Reads one JSON array.
+///
+/// # Errors
+/// As [`object`].
+pub(super) fn array(body: &[u8]) -> Result<Vec<Value>, &'static str> {
+    match value(body)? {
+        Value::Array(items) => Ok(items),
+        _ => Err("the body must be a JSON array"),
+    }
+}
+
+fn value(body: &[u8]) -> Result<Value, &'static str> {
     let mut json = serde_json::Deserializer::from_slice(body);
     let value = Unrepeated.deserialize(&mut json);
     match value.and_then(|value| json.end().map(|()| value)) {
-        Ok(Value::Object(members)) => Ok(members),
-        Ok(_) => Err("the body must be a JSON object"),
+        Ok(value) => Ok(value),
         Err(error) if error.classify() == Category::Data => {
             Err("an object in the body has the same member more than once")
         }

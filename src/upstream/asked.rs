@@ -1,7 +1,7 @@
 //! A call as an operation describes it, and the request it becomes.
 
-use super::Validators;
 use super::call::{Call, Operation};
+use super::{Expected, Validators};
 use crate::secrets::Secret;
 use crate::telemetry::Conversation;
 use bytes::Bytes;
@@ -38,9 +38,18 @@ impl Asked {
     }
 
     /// With a JSON body.
-    pub(super) fn writing(mut self, method: Method, body: Bytes) -> Self {
-        let json = HeaderValue::from_static("application/json");
-        self.headers.insert(CONTENT_TYPE, json);
+    pub(super) fn writing(self, method: Method, body: Bytes) -> Self {
+        self.sending(method, "application/json", body)
+    }
+
+    /// With a JSON Patch (RFC 6902).
+    pub(super) fn patching(self, body: Bytes) -> Self {
+        self.sending(Method::PATCH, "application/json-patch+json", body)
+    }
+
+    fn sending(mut self, method: Method, kind: &'static str, body: Bytes) -> Self {
+        self.headers
+            .insert(CONTENT_TYPE, HeaderValue::from_static(kind));
         Self {
             method,
             body,
@@ -67,12 +76,18 @@ impl Asked {
         self
     }
 
-    /// Asks for a write only if the product is still the one with these validators.
-    pub(super) fn if_unchanged(mut self, known: Option<&Validators>) -> Self {
-        let known = known.cloned().unwrap_or_default();
-        match known.etag {
-            Some(etag) => self.condition(IF_MATCH, Some(etag)),
-            None => self.condition(IF_UNMODIFIED_SINCE, known.last_modified),
+    /// Asks for a write only if the product is as expected.
+    ///
+    /// `If-Match` compares strongly (RFC 9110 section 13.1.1), so a weak tag is of no use there; then
+    /// the date has to do, which may miss a second change within its second.
+    pub(super) fn if_expected(mut self, expected: &Expected) -> Self {
+        match expected {
+            Expected::Anything => {}
+            Expected::Nothing => self.condition(IF_NONE_MATCH, Some("*".into())),
+            Expected::Unchanged(known) => match known.strong_etag() {
+                Some(etag) => self.condition(IF_MATCH, Some(etag.into())),
+                None => self.condition(IF_UNMODIFIED_SINCE, known.last_modified.clone()),
+            },
         }
         self
     }

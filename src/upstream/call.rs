@@ -26,6 +26,8 @@ pub enum Operation {
     Create,
     /// Replaces a product.
     Replace,
+    /// Changes parts of a product.
+    Patch,
     /// Deletes a product.
     Delete,
     /// Asks for live stock.
@@ -93,6 +95,7 @@ impl Operation {
             Self::List => "list",
             Self::Create => "create",
             Self::Replace => "replace",
+            Self::Patch => "patch",
             Self::Delete => "delete",
             Self::Availability => "availability",
             Self::Health => "health",
@@ -102,7 +105,7 @@ impl Operation {
     /// Whether it changes products.
     pub const fn is_write(self) -> bool {
         match self {
-            Self::Create | Self::Replace | Self::Delete => true,
+            Self::Create | Self::Replace | Self::Patch | Self::Delete => true,
             Self::Get | Self::List | Self::Availability | Self::Health => false,
         }
     }
@@ -111,7 +114,9 @@ impl Operation {
     pub(super) const fn body_limit(self) -> BodyLimit {
         match self {
             Self::List => BodyLimit(super::MAX_PAGE_BYTES),
-            Self::Get | Self::Create | Self::Replace => BodyLimit(super::MAX_PRODUCT_BYTES),
+            Self::Get | Self::Create | Self::Replace | Self::Patch => {
+                BodyLimit(super::MAX_PRODUCT_BYTES)
+            }
             Self::Delete | Self::Availability | Self::Health => BodyLimit(super::MAX_SMALL_BYTES),
         }
     }

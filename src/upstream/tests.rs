@@ -217,11 +217,16 @@ async fn writes_are_never_repeated() {
     assert!(inventory.create(&draft(), cause).await.is_err());
     assert!(
         inventory
-            .replace(&id(), &draft(), None, cause)
+            .replace(&id(), &draft(), &Expected::Anything, cause)
             .await
             .is_err()
     );
-    assert!(inventory.delete(&id(), None, cause).await.is_err());
+    assert!(
+        inventory
+            .delete(&id(), &Expected::Anything, cause)
+            .await
+            .is_err()
+    );
     assert_eq!(seen.lock().unwrap().len(), 3);
 }
 
@@ -250,7 +255,7 @@ async fn an_inventory_that_hangs_costs_the_deadline_at_most() {
 async fn a_write_that_hangs_has_an_unknown_outcome() {
     let (inventory, seen) = scripted(config(), |_| std::future::pending());
     let result = inventory
-        .replace(&id(), &draft(), None, Conversation::new())
+        .replace(&id(), &draft(), &Expected::Anything, Conversation::new())
         .await;
     assert!(matches!(result, Err(UpstreamError::Unknown(_))));
     assert_eq!(seen.lock().unwrap().len(), 1);
@@ -266,8 +271,8 @@ async fn a_write_that_never_got_a_slot_was_not_sent() {
     let (inventory, seen) = scripted(narrow, |_| std::future::pending());
     let (cause, product) = (Conversation::new(), id());
     let (first, second) = tokio::join!(
-        inventory.delete(&product, None, cause),
-        inventory.delete(&product, None, cause),
+        inventory.delete(&product, &Expected::Anything, cause),
+        inventory.delete(&product, &Expected::Anything, cause),
     );
     assert!(matches!(first, Err(UpstreamError::Unknown(_))));
     assert!(matches!(second, Err(UpstreamError::Unreachable(_))));

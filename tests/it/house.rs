@@ -86,6 +86,10 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("reqwest", &["upstream/transport.rs"]),
     ("rustls", &["upstream/transport.rs"]),
     ("sled", &["cache/store.rs"]),
+    (
+        "json_patch",
+        &["product/patch.rs", "product/patch/operation.rs"],
+    ),
     ("quick_cache", &["cache/memory.rs", "cache/absence.rs"]),
     ("clap", &["cli", "main.rs"]),
     ("anyhow", &["app.rs", "cli"]),

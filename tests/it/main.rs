@@ -11,6 +11,7 @@
 
 mod authority;
 mod bundle;
+mod conditional;
 mod container;
 mod documentation;
 mod faults;
@@ -22,6 +23,7 @@ mod house;
 mod issuer;
 mod listing;
 mod operations;
+mod patching;
 mod reading;
 mod readme;
 mod unavailable;

@@ -37,6 +37,16 @@ pub enum ErrorCode {
     ProductGone,
     /// The product changed since the caller last saw it.
     ProductChanged,
+    /// A condition of the caller's `If-…` headers does not hold.
+    PreconditionFailed,
+    /// A `test` of a JSON Patch found another value.
+    PatchTestFailed,
+    /// A path of a JSON Patch leads nowhere.
+    PatchPathMissing,
+    /// What a JSON Patch makes of the product is not a product.
+    PatchResultInvalid,
+    /// A JSON Patch copies, nests or moves too much.
+    PatchTooCostly,
     /// The write conflicts with the inventory's state.
     ProductConflict,
     /// The inventory refused the product.
@@ -81,7 +91,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All of them.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 40] = [
         Self::RouteNotFound,
         Self::MethodNotAllowed,
         Self::UriTooLong,
@@ -98,6 +108,11 @@ impl ErrorCode {
         Self::ProductNotFound,
         Self::ProductGone,
         Self::ProductChanged,
+        Self::PreconditionFailed,
+        Self::PatchTestFailed,
+        Self::PatchPathMissing,
+        Self::PatchResultInvalid,
+        Self::PatchTooCostly,
         Self::ProductConflict,
         Self::ProductRejected,
         Self::UnsupportedMediaType,
@@ -138,6 +153,11 @@ impl ErrorCode {
             Self::ProductNotFound => "PRODUCT_NOT_FOUND",
             Self::ProductGone => "PRODUCT_GONE",
             Self::ProductChanged => "PRODUCT_CHANGED",
+            Self::PreconditionFailed => "PRECONDITION_FAILED",
+            Self::PatchTestFailed => "PATCH_TEST_FAILED",
+            Self::PatchPathMissing => "PATCH_PATH_MISSING",
+            Self::PatchResultInvalid => "PATCH_RESULT_INVALID",
+            Self::PatchTooCostly => "PATCH_TOO_COSTLY",
             Self::ProductConflict => "PRODUCT_CONFLICT",
             Self::ProductRejected => "PRODUCT_REJECTED",
             Self::UnsupportedMediaType => "UNSUPPORTED_MEDIA_TYPE",
@@ -191,9 +211,12 @@ impl ErrorCode {
             }
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
-            Self::ProductConflict => StatusCode::CONFLICT,
+            Self::ProductConflict | Self::PatchTestFailed | Self::PatchPathMissing => {
+                StatusCode::CONFLICT
+            }
             Self::ProductGone => StatusCode::GONE,
-            Self::ProductChanged => StatusCode::PRECONDITION_FAILED,
+            Self::ProductChanged | Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
+            Self::PatchResultInvalid | Self::PatchTooCostly => StatusCode::UNPROCESSABLE_ENTITY,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::UriTooLong => StatusCode::URI_TOO_LONG,
@@ -220,6 +243,15 @@ impl ErrorCode {
             Self::ProductNotFound => "There is no such product.",
             Self::ProductGone => "The product is gone for good.",
             Self::ProductChanged => "The product has changed since it was last read.",
+            Self::PreconditionFailed => "A condition of the request does not hold.",
+            Self::PatchTestFailed => "A `test` of the patch found another value.",
+            Self::PatchPathMissing => {
+                "A path of the patch leads nowhere in the product as it is now."
+            }
+            Self::PatchResultInvalid => "What the patch makes of the product is not a product.",
+            Self::PatchTooCostly => {
+                "The patch copies, nests or moves more than a product can have."
+            }
             Self::ProductConflict => "The write conflicts with the product's current state.",
             Self::ProductRejected => "The inventory refused the product.",
             Self::UnsupportedMediaType => {

@@ -1,7 +1,7 @@
 //! Why a request was refused: one reason per thing that is wrong with it.
 
 use super::ErrorCode;
-use crate::catalog::{Problem, ProblemCode};
+use crate::catalog::{PatchProblem, PatchProblemCode, Problem, ProblemCode};
 use crate::product::{QueryProblem, QueryProblemCode};
 use serde::Serialize;
 use std::borrow::Cow;
@@ -101,6 +101,22 @@ impl From<Problem> for Reason {
             ProblemCode::InvalidField => ErrorCode::InvalidField,
             ProblemCode::UnknownField => ErrorCode::UnknownField,
             ProblemCode::IdMismatch => ErrorCode::IdMismatch,
+        };
+        Self {
+            description: Cow::Owned(problem.description),
+            field: Some(problem.field).filter(|field| !field.is_empty()),
+            ..Self::new(code)
+        }
+    }
+}
+
+impl From<PatchProblem> for Reason {
+    fn from(problem: PatchProblem) -> Self {
+        let code = match problem.code {
+            PatchProblemCode::TestFailed => ErrorCode::PatchTestFailed,
+            PatchProblemCode::PathMissing => ErrorCode::PatchPathMissing,
+            PatchProblemCode::ResultInvalid => ErrorCode::PatchResultInvalid,
+            PatchProblemCode::TooCostly => ErrorCode::PatchTooCostly,
         };
         Self {
             description: Cow::Owned(problem.description),

@@ -21,6 +21,10 @@ pub(super) struct Traits {
     pub is_health: bool,
     /// It asks who is calling: a write always, a read where `READ_REQUIRES_AUTH` is on.
     pub is_guarded: bool,
+    /// It heeds conditions that may fail.
+    pub is_conditional: bool,
+    /// Its body is a JSON Patch.
+    pub is_patch: bool,
     /// It changes products.
     pub is_write: bool,
     /// It reads a body.
@@ -60,6 +64,10 @@ impl Traits {
             is_health: is_tagged("health"),
             is_guarded: !is_tagged("health") && !is_tagged("documentation"),
             is_write: needs_credential && !is_safe,
+            is_conditional: needs_credential && !is_safe
+                || has(ParameterIn::Header, Some("if-match"))
+                || has(ParameterIn::Header, Some("if-none-match")),
+            is_patch: takes_patches(operation),
             has_body: operation.request_body.is_some(),
             has_query: has(ParameterIn::Query, None),
             has_cursors: has(ParameterIn::Query, Some("after")),
@@ -97,15 +105,20 @@ impl Traits {
                 self.names_product
             }
             ErrorCode::ProductChanged | ErrorCode::ProductConflict => self.is_write,
+            ErrorCode::PreconditionFailed => self.is_conditional,
+            ErrorCode::PatchTestFailed
+            | ErrorCode::PatchPathMissing
+            | ErrorCode::PatchResultInvalid
+            | ErrorCode::PatchTooCostly => self.is_patch,
             ErrorCode::ProductRejected => self.is_write && self.has_body,
             ErrorCode::UnsupportedMediaType
             | ErrorCode::BodyTooLarge
             | ErrorCode::BodyTimeout
             | ErrorCode::MalformedBody
             | ErrorCode::RequiredFieldMissing
-            | ErrorCode::InvalidField
-            | ErrorCode::UnknownField => self.has_body,
-            ErrorCode::IdMismatch => self.has_body && self.names_product,
+            | ErrorCode::InvalidField => self.has_body,
+            ErrorCode::UnknownField => self.has_body && !self.is_patch,
+            ErrorCode::IdMismatch => self.has_body && self.names_product && !self.is_patch,
             ErrorCode::HeadersTooLarge => true,
             ErrorCode::TooManyRequests => !self.is_health,
             ErrorCode::Unauthorized
@@ -113,6 +126,17 @@ impl Traits {
             | ErrorCode::InsufficientScope => self.is_guarded,
             ErrorCode::WritesDisabled => self.is_write,
         }
+    }
+}
+
+/// Whether the operation's body is a JSON Patch.
+fn takes_patches(operation: &Operation) -> bool {
+    match &operation.request_body {
+        Some(RefOr::T(body)) => body
+            .content
+            .keys()
+            .any(|media| media.contains("json-patch")),
+        _ => false,
     }
 }
 
@@ -136,7 +160,7 @@ pub(super) fn meaning(status: StatusCode) -> &'static str {
         StatusCode::REQUEST_TIMEOUT => "The body did not arrive in time; nothing was written.",
         StatusCode::CONFLICT => "It conflicts with the current state; nothing was written.",
         StatusCode::GONE => "The product is gone for good.",
-        StatusCode::PRECONDITION_FAILED => "The product has changed; nothing was written.",
+        StatusCode::PRECONDITION_FAILED => "A condition does not hold; nothing was written.",
         StatusCode::PAYLOAD_TOO_LARGE => "The body is larger than 1 MiB.",
         StatusCode::URI_TOO_LONG => "Path and query together are longer than 8 KiB.",
         StatusCode::UNSUPPORTED_MEDIA_TYPE => "The body's media type is not one that is read here.",

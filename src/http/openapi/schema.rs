@@ -195,6 +195,65 @@ pub struct Document {
     pub components: Map<String, Value>,
 }
 
+/// A JSON Patch (RFC 6902): operations on the version 2 document, done in their order, all or none.
+#[derive(ToSchema)]
+#[schema(max_items = 1000)]
+pub struct JsonPatch(pub Vec<PatchOperation>);
+
+/// One operation of a JSON Patch.
+#[derive(ToSchema)]
+#[serde(tag = "op", rename_all = "lowercase")]
+pub enum PatchOperation {
+    /// Sets a member, or inserts an item of an array (`-`: behind the last).
+    Add {
+        /// Where: a JSON Pointer (RFC 6901).
+        path: Pointer,
+        /// What.
+        value: Value,
+    },
+    /// Removes what is there.
+    Remove {
+        /// Where: a JSON Pointer (RFC 6901).
+        path: Pointer,
+    },
+    /// Puts a value in the place of the one that is there.
+    Replace {
+        /// Where: a JSON Pointer (RFC 6901).
+        path: Pointer,
+        /// What.
+        value: Value,
+    },
+    /// Takes a value away and adds it elsewhere.
+    Move {
+        /// From where: a JSON Pointer (RFC 6901).
+        from: Pointer,
+        /// Where to; not inside of `from`.
+        path: Pointer,
+    },
+    /// Adds a value that is there elsewhere, too.
+    Copy {
+        /// From where: a JSON Pointer (RFC 6901).
+        from: Pointer,
+        /// Where to.
+        path: Pointer,
+    },
+    /// Lets the patch fail (409) if another value is there.
+    Test {
+        /// Where: a JSON Pointer (RFC 6901).
+        path: Pointer,
+        /// What has to be there; numbers are compared by value.
+        value: Value,
+    },
+}
+
+/// A JSON Pointer (RFC 6901) into the version 2 document.
+#[derive(ToSchema)]
+#[schema(pattern = "^(/([^/~]|~[01])*)*$")]
+pub struct Pointer(pub String);
+
+/// A product's live stock: an object, as the inventory has it.
+#[derive(ToSchema)]
+pub struct Availability(pub Map<String, Value>);
 // === impl CurrencyCode ===
 
 impl PartialSchema for CurrencyCode {
@@ -219,6 +278,14 @@ pub(super) fn example(name: &str) -> Option<Value> {
     match name {
         "Product" => Some(product()),
         "NewProduct" => Some(new_product()),
+        "JsonPatch" => Some(json!([
+            { "op": "test", "path": "/price/amount", "value": 5122 },
+            { "op": "replace", "path": "/price/amount", "value": 4999 },
+            { "op": "add", "path": "/tags/-", "value": "sale" }
+        ])),
+        "Availability" => Some(json!({
+            "id": "KETTLE-17", "available": 12, "asOf": "2026-11-21T06:40:56Z"
+        })),
         "ProductPage" => Some(json!({
             "data": [product()],
             "paging": { "cursors": { "after": "AmzjsMRCmPwcFAAJS0VUVExFLTE3", "before": "AmzjsMRCmPwcFAAJS0VUVExFLTE3" } }

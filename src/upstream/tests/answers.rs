@@ -1,6 +1,7 @@
 //! What the inventory says, and what is made of it.
 
 use super::*;
+use crate::product::Patch;
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_is_not_what_was_promised_is_invalid_and_not_repeated() {
@@ -28,7 +29,7 @@ async fn an_answer_that_is_not_what_was_promised_is_invalid_and_not_repeated() {
         assert_eq!(inventory.reachability().up, None, "it proves nothing");
         // A write was accepted; what came of it is not known.
         let written = inventory
-            .replace(&id(), &draft(), None, Conversation::new())
+            .replace(&id(), &draft(), &Expected::Anything, Conversation::new())
             .await;
         assert!(matches!(written, Err(UpstreamError::Unknown(_))), "{body}");
     }
@@ -124,19 +125,24 @@ async fn availability_is_passed_on_verbatim() {
         .availability(&id(), Conversation::new())
         .await
         .unwrap();
-    assert_eq!(stock.as_deref(), Some(b"{ \"available\": 3 }".as_slice()));
+    assert_eq!(stock, "{ \"available\": 3 }");
     assert_eq!(
         seen.lock().unwrap()[0].uri().path(),
         "/api/products/p-1/availability"
     );
-    let (inventory, _) = always(404, "");
-    assert_eq!(
-        inventory
-            .availability(&id(), Conversation::new())
-            .await
-            .unwrap(),
-        None
-    );
+    for status in [404, 410] {
+        let (inventory, _) = always(status, "");
+        let absent = inventory.availability(&id(), Conversation::new()).await;
+        assert!(matches!(absent, Err(UpstreamError::Gone { status: told }) if told == status));
+    }
+    for body in ["[]", "3", "{", ""] {
+        let (inventory, _) = always(200, body);
+        let broken = inventory.availability(&id(), Conversation::new()).await;
+        assert!(
+            matches!(broken, Err(UpstreamError::Invalid { .. })),
+            "{body}"
+        );
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -153,11 +159,14 @@ async fn writes_say_what_they_are_for() {
     };
     inventory.create(&draft(), cause).await.unwrap();
     let (_, created) = inventory
-        .replace(&id(), &draft(), Some(&tag), cause)
+        .replace(&id(), &draft(), &Expected::Unchanged(tag), cause)
         .await
         .unwrap();
     assert!(created);
-    inventory.delete(&id(), Some(&date), cause).await.unwrap();
+    inventory
+        .delete(&id(), &Expected::Unchanged(date), cause)
+        .await
+        .unwrap();
     let seen = seen.lock().unwrap();
     let calls: Vec<String> = seen
         .iter()
@@ -181,6 +190,40 @@ async fn writes_say_what_they_are_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_patch_is_guarded_by_a_date_where_the_tag_is_weak_and_a_creation_by_any_tag() {
+    let (inventory, seen) = always(201, TEA);
+    let cause = Conversation::new();
+    let weak = Validators {
+        etag: Some("W/\"x\"".into()),
+        last_modified: Some("Sun, 06 Nov 1994 08:49:37 GMT".into()),
+    };
+    let patch = Patch::parse(br#"[{"op":"add","path":"/brand","value":"B"}]"#).unwrap();
+    let amendment = patch.amend(TEA.as_bytes(), &id()).unwrap();
+    inventory
+        .patch(&id(), &amendment, &Expected::Unchanged(weak), cause)
+        .await
+        .unwrap();
+    inventory
+        .replace(&id(), &draft(), &Expected::Nothing, cause)
+        .await
+        .unwrap();
+    let seen = seen.lock().unwrap();
+    assert_eq!(seen[0].method(), Method::PATCH);
+    // A weak tag never matches in If-Match.
+    assert!(seen[0].headers().get("if-match").is_none());
+    assert!(seen[0].headers().get("if-unmodified-since").is_some());
+    assert_eq!(
+        seen[0].headers()["content-type"],
+        "application/json-patch+json"
+    );
+    assert_eq!(
+        seen[0].body(),
+        r#"[{"op":"add","path":"/brand","value":"B"}]"#
+    );
+    assert_eq!(seen[1].headers()["if-none-match"], "*");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refused_write_changed_nothing() {
     for status in [400, 409, 412, 422] {
         let (inventory, _) = always(status, "");
@@ -192,12 +235,14 @@ async fn a_refused_write_changed_nothing() {
         assert_eq!(inventory.reachability().up, Some(true));
     }
     let (inventory, _) = always(404, "");
-    let result = inventory.delete(&id(), None, Conversation::new()).await;
+    let result = inventory
+        .delete(&id(), &Expected::Anything, Conversation::new())
+        .await;
     assert!(matches!(result, Err(UpstreamError::Gone { .. })));
     let (inventory, _) = always(204, "");
     assert!(
         inventory
-            .delete(&id(), None, Conversation::new())
+            .delete(&id(), &Expected::Anything, Conversation::new())
             .await
             .is_ok()
     );

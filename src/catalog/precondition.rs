@@ -1,0 +1,36 @@
+//! What a writer demands of a product's present state.
+
+use crate::product::Representation;
+
+/// Says of a product's representation, or of its absence, whether the write may be done; if not, which
+/// condition forbids it.
+type Check = Box<dyn Fn(Option<&Representation>) -> Result<(), &'static str> + Send + Sync>;
+
+/// What must be so for a write to be done. Checked when the write's turn has come, and passed on to the
+/// inventory as *still the one that was checked*.
+pub struct Precondition(Option<Check>);
+
+// === impl Precondition ===
+
+impl Precondition {
+    /// Nothing is demanded.
+    pub fn none() -> Self {
+        Self(None)
+    }
+
+    /// Demands what `check` checks: it is given the current representation, `None` where there is no
+    /// product, and names the condition that does not hold.
+    pub fn new(
+        check: impl Fn(Option<&Representation>) -> Result<(), &'static str> + Send + Sync + 'static,
+    ) -> Self {
+        Self(Some(Box::new(check)))
+    }
+
+    pub(super) fn is_none(&self) -> bool {
+        self.0.is_none()
+    }
+
+    pub(super) fn check(&self, current: Option<&Representation>) -> Result<(), &'static str> {
+        self.0.as_ref().map_or(Ok(()), |check| check(current))
+    }
+}
