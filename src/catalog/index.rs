@@ -5,6 +5,7 @@
 //! lock. Whoever looks at many rows lets go of it now and then, so that nobody waits long to change one.
 
 mod collect;
+mod hits;
 mod labels;
 mod order;
 mod packing;
@@ -18,7 +19,6 @@ mod summary;
 mod table;
 mod terms;
 mod walk;
-#[allow(dead_code, reason = "what answers full-text queries will ask it")]
 mod words;
 
 #[cfg(test)]
@@ -180,5 +180,5 @@ impl Index {
 }
 
 fn id_of(row: &Row) -> Option<ProductId> {
-    ProductId::parse(std::str::from_utf8(row.id()).ok()?).ok()
+    ProductId::parse(row.id_text()?).ok()
 }

@@ -154,12 +154,13 @@ async fn until_the_index_is_complete_a_walk_goes_through_the_inventory_to_its_en
 #[tokio::test(start_paused = true)]
 async fn products_that_were_evicted_are_loaded_for_their_page() {
     let app = Setup::products(3000)
-        .set("CACHE_MAX_SIZE_MB", "1")
+        .set("CACHE_MAX_SIZE_MB", "3")
         .set("CACHE_MAX_ENTRY_KB", "64")
         .warm()
         .await;
     let stats = app.catalog().stats();
-    assert!(stats.entries < 1500, "{stats:?}");
+    assert!(stats.entries < 1800, "{stats:?}");
+    assert_eq!(app.catalog().known(), (3000, true));
     let ids = walk(&app, 100).await;
     assert_eq!(ids.len(), 3000);
     let stats = app.catalog().stats();

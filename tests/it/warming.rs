@@ -2,8 +2,10 @@
 
 use crate::harness::{Answer, Setup, TestApp};
 use http::Method;
+use product_catalog::catalog::{Criteria, Grouping};
 use product_catalog::clock::Clock;
 use product_catalog::demo::{Catalogue, Inventory};
+use product_catalog::product::{Comparison, Field, Operand, Term};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Duration;
@@ -223,6 +225,48 @@ async fn a_restart_answers_from_the_store_with_the_true_age_and_no_inventory() {
     app.later(Duration::from_secs(15)).await;
     assert_eq!(app.get("/health").await.json()["status"], "Degraded");
     assert_eq!(app.inventory.calls_of("get"), 0);
+    app.stop().await;
+}
+
+/// Bodies come and go; what queries ask stays in the store.
+#[tokio::test(start_paused = true)]
+async fn a_restart_finds_products_whose_bodies_are_not_held() {
+    let dir = tempfile::tempdir().unwrap();
+    let inventory = Inventory::new(Catalogue::generated(3000, 7));
+    let small = |setup: Setup| {
+        setup
+            .set("CACHE_MAX_SIZE_MB", "3")
+            .set("CACHE_MAX_ENTRY_KB", "64")
+    };
+    let app = small(lasting(inventory.clone(), dir.path())).warm().await;
+    assert!(app.catalog().stats().entries < 1800);
+    let groups = app.catalog().groups(Grouping::Category).unwrap();
+    let kitchen = Criteria {
+        text: Some("kettle".into()),
+        filter: vec![Term {
+            field: Field::Category,
+            comparison: Comparison::Equal,
+            operand: Operand::Text("kitchen".into()),
+        }],
+        ..Criteria::default()
+    };
+    let found = app.catalog().count(&kitchen).await.unwrap();
+    assert!(found > 0);
+    let now = app.clock.now();
+    app.stop().await;
+    let lists = inventory.calls_of("list");
+    inventory.knobs().turn(|faults| faults.away = true);
+
+    let app = small(lasting(inventory, dir.path()))
+        .clock(Clock::starting_at(now))
+        .set("WARMUP_ON_START", "false")
+        .start()
+        .await;
+    app.catalog().restored().await;
+    assert_eq!(app.catalog().known(), (3000, true));
+    assert_eq!(app.catalog().groups(Grouping::Category).unwrap(), groups);
+    assert_eq!(app.catalog().count(&kitchen).await.unwrap(), found);
+    assert_eq!(app.inventory.calls_of("list"), lists, "nobody was asked");
     app.stop().await;
 }
 

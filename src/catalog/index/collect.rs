@@ -61,6 +61,21 @@ impl<'a> Nearest<'a> {
         }
     }
 
+    /// Whether as many are kept as can be: nothing farther comes in any more.
+    pub fn is_full(&self) -> bool {
+        self.kept.len() >= self.most
+    }
+
+    /// Whether there is something on the far side of the edge, as far as is known.
+    pub fn has_behind(&self) -> bool {
+        self.has_behind
+    }
+
+    /// There is something on the far side of the edge.
+    pub fn note_behind(&mut self) {
+        self.has_behind = true;
+    }
+
     /// The page.
     pub fn into_run(mut self) -> Run {
         // One that was changed while others were looked at may have been met twice.

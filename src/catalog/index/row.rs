@@ -228,11 +228,21 @@ impl Row {
         }
     }
 
+    /// Whether nothing but the id is known.
+    pub fn is_bare(&self) -> bool {
+        self.packed.first() == Some(&BARE)
+    }
+
     /// The id.
     pub fn id(&self) -> &[u8] {
         let mut reader = Reader(&self.packed);
         reader.byte();
         reader.bytes()
+    }
+
+    /// The id as text.
+    pub fn id_text(&self) -> Option<&str> {
+        std::str::from_utf8(self.id()).ok()
     }
 
     /// What it holds on the heap, in bytes.

@@ -60,9 +60,9 @@ impl Rows {
         self.chunks.get_mut(chunk)?.get_mut(at)?.as_mut()
     }
 
-    /// Puts a product's first row into a slot of its own; the last one's that was given up, if any was.
-    pub fn insert(&mut self, row: Row) -> Slot {
-        let slot = self.free.pop().unwrap_or_else(|| {
+    /// Puts a product's first row into `slot`, which has none, or into one that was given up for others.
+    pub fn insert(&mut self, row: Row, slot: Option<Slot>) -> Slot {
+        let slot = slot.or_else(|| self.free.pop()).unwrap_or_else(|| {
             let slots = self.chunks.last().map_or(CHUNK, Vec::len);
             if slots == CHUNK {
                 self.chunks.push(Vec::with_capacity(CHUNK));
@@ -91,8 +91,8 @@ impl Rows {
         self.replace(slot, Some(row))
     }
 
-    /// Gives up a slot; returns the row it had.
-    pub fn remove(&mut self, slot: Slot) -> Option<Row> {
+    /// Empties a slot, and with `gives_up` leaves it to others; returns the row it had.
+    pub fn remove(&mut self, slot: Slot, gives_up: bool) -> Option<Row> {
         let row = self.replace(slot, None)?;
         if let Ok(entry) = self
             .by_id
@@ -100,7 +100,9 @@ impl Rows {
         {
             entry.remove();
         }
-        self.free.push(slot);
+        if gives_up {
+            self.free.push(slot);
+        }
         Some(row)
     }
 
@@ -162,11 +164,11 @@ mod tests {
                 let id = format!("p-{id}");
                 if is_there {
                     let slot = *model.entry(id.clone()).or_insert_with(|| {
-                        rows.insert(Row::bare(&id, Moment::default()))
+                        rows.insert(Row::bare(&id, Moment::default()), None)
                     });
                     rows.update(slot, Row::bare(&id, Moment::from_millis(1)));
                 } else if let Some(slot) = model.remove(&id) {
-                    prop_assert!(rows.remove(slot).is_some());
+                    prop_assert!(rows.remove(slot, true).is_some());
                 }
             }
             prop_assert_eq!(rows.len(), model.len());
@@ -186,7 +188,7 @@ mod tests {
         let mut rows = Rows::default();
         for id in 0..3000 {
             assert_eq!(
-                rows.insert(Row::bare(&format!("p-{id}"), Moment::default())),
+                rows.insert(Row::bare(&format!("p-{id}"), Moment::default()), None),
                 id
             );
         }

@@ -68,6 +68,9 @@ impl Index {
         limit: usize,
         patience: Patience,
     ) -> Result<Run, Lengthy> {
+        if let Some(text) = &criteria.text {
+            return self.page_of_hits(text, criteria, edge, limit, patience);
+        }
         for column in columns(criteria) {
             self.keep_order(column, patience)?;
         }
@@ -107,6 +110,9 @@ impl Index {
     /// # Errors
     /// [`Lengthy`] with [`Patience::Short`] only: ask again on a thread that can wait.
     pub fn count(&self, criteria: &Criteria, patience: Patience) -> Result<u64, Lengthy> {
+        if let Some(text) = &criteria.text {
+            return self.count_hits(text, criteria, patience);
+        }
         for column in columns(criteria) {
             self.keep_order(column, patience)?;
         }
@@ -269,11 +275,11 @@ fn walked<'w>(
     })
 }
 
-fn tests<'a>(criteria: &'a Criteria, table: &Table) -> Vec<Test<'a>> {
+pub(super) fn tests<'a>(criteria: &'a Criteria, table: &Table) -> Vec<Test<'a>> {
     let terms = criteria.filter.iter();
     terms.map(|term| Test::new(term, &table.texts)).collect()
 }
 
-fn passes(row: &Unpacked<'_>, tests: &[Test<'_>], table: &Table) -> bool {
+pub(super) fn passes(row: &Unpacked<'_>, tests: &[Test<'_>], table: &Table) -> bool {
     tests.iter().all(|test| test.holds(row, &table.texts))
 }

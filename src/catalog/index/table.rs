@@ -3,7 +3,8 @@
 use super::order::List;
 use super::row::{Column, Row, SharedTexts, SortValue};
 use super::rows::{Rows, Slot};
-use super::summary::Summary;
+use super::summary::{Summary, Text};
+use super::words::{Document, Words};
 use crate::clock::Moment;
 use std::cmp::Ordering;
 
@@ -17,6 +18,8 @@ pub struct Table {
     pub rows: Rows,
     /// The texts that rows share.
     pub texts: SharedTexts,
+    /// The words of every product that has a row with more than an id, by the same slots.
+    pub words: Words,
     orders: [Order; Column::COUNT],
     /// Rows of which nothing but the id is known.
     bare: usize,
@@ -75,6 +78,7 @@ impl Table {
         Self {
             rows: Rows::default(),
             texts: SharedTexts::default(),
+            words: Words::default(),
             orders,
             bare: 0,
         }
@@ -87,7 +91,7 @@ impl Table {
             Order::Coming(changed) => changed.capacity() * size_of::<Slot>(),
             Order::Kept(list) => list.bytes(),
         });
-        self.rows.bytes() + self.texts.bytes() + orders.sum::<usize>()
+        self.rows.bytes() + self.texts.bytes() + self.words.bytes() + orders.sum::<usize>()
     }
 
     /// How many products are known by nothing but their ids.
@@ -116,15 +120,34 @@ impl Table {
             None if known.is_some() => return false,
             None => Row::bare(id, as_of),
         };
-        self.bare += usize::from(summary.is_none());
-        match known {
-            Some(slot) => self.replace(slot, row),
-            None => {
-                let slot = self.rows.insert(row);
+        let document = summary.as_ref().map(|(_, summary)| document(summary));
+        self.bare += usize::from(document.is_none());
+        let stays = |slot: &Slot| {
+            let was_bare = self.rows.get(*slot).is_some_and(Row::is_bare);
+            let holds = |document| was_bare || self.words.holds(*slot, document);
+            document.as_ref().is_none_or(holds)
+        };
+        let slot = match known {
+            Some(slot) if stays(&slot) => {
+                self.replace(slot, row);
+                slot
+            }
+            known => {
+                // Words are swept out late: a text that changes needs another slot.
+                if let Some(slot) = known {
+                    self.take_away(slot);
+                }
+                let slot = self.rows.insert(row, self.words.reclaim());
                 for column in Column::ALL {
                     self.put_in(column, slot);
                 }
+                slot
             }
+        };
+        if let Some(document) = document
+            && !self.words.holds(slot, &document)
+        {
+            self.words.insert(slot, &document);
         }
         summary.is_some()
     }
@@ -133,7 +156,7 @@ impl Table {
     pub fn knows(&self, id: &str) -> bool {
         let slot = self.rows.find(id.as_bytes());
         let row = slot.and_then(|slot| self.rows.get(slot));
-        row.is_some_and(|row| !row.unpack().is_bare)
+        row.is_some_and(|row| !row.is_bare())
     }
 
     /// The product `id` does not exist.
@@ -141,12 +164,7 @@ impl Table {
         let Some(slot) = self.rows.find(id.as_bytes()) else {
             return;
         };
-        for column in Column::ALL {
-            self.take_out(column, slot);
-        }
-        if let Some(row) = self.rows.remove(slot) {
-            self.forget(&row);
-        }
+        self.take_away(slot);
     }
 
     /// The order of `column`, where it is kept.
@@ -215,6 +233,20 @@ impl Table {
         }
     }
 
+    /// Takes a slot's row out of everything. Its words are swept out before anybody gets the slot.
+    fn take_away(&mut self, slot: Slot) {
+        for column in Column::ALL {
+            self.take_out(column, slot);
+        }
+        let has_words = self.rows.get(slot).is_some_and(|row| !row.is_bare());
+        if has_words {
+            self.words.remove(slot);
+        }
+        if let Some(row) = self.rows.remove(slot, !has_words) {
+            self.forget(&row);
+        }
+    }
+
     fn replace(&mut self, slot: Slot, row: Row) {
         let Some(old) = self.rows.get(slot).cloned() else {
             return;
@@ -241,7 +273,7 @@ impl Table {
     }
 
     fn forget(&mut self, row: &Row) {
-        self.bare -= usize::from(row.unpack().is_bare);
+        self.bare -= usize::from(row.is_bare());
         row.release(&mut self.texts);
     }
 
@@ -287,5 +319,17 @@ impl Table {
         if let Some(place) = self.orders.get_mut(column as usize) {
             *place = order;
         }
+    }
+}
+
+/// What is searched for words.
+fn document<'s>(summary: &'s Summary<'_>) -> Document<'s> {
+    let text = |text: &'s Option<Text<'_>>| text.as_deref().unwrap_or_default();
+    Document {
+        name: &summary.name,
+        brand: text(&summary.brand),
+        category: text(&summary.category),
+        tags: summary.tags.iter().map(|tag| &**tag).collect(),
+        description: text(&summary.description),
     }
 }

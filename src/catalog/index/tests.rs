@@ -404,6 +404,56 @@ proptest! {
     }
 
     #[test]
+    fn full_text_is_filtered_and_sorted_like_everything_else(
+        products in vec((0u16..60, product()), 0..80), removed in vec(0u16..60, 0..10),
+        word in "[a-c]{1,2}", mut criteria in criteria(), by_rank: bool, limit in 1usize..7,
+    ) {
+        let (index, mut model) = filled(&products);
+        for number in removed {
+            index.remove(&id(number));
+            model.remove(id(number).as_str());
+        }
+        criteria.text = Some(word.as_str().into());
+        if by_rank {
+            criteria.sort.clear();
+        }
+        model.retain(|_, product| {
+            let tags = product["tags"].as_array().unwrap().iter();
+            let members = ["name", "brand", "category", "description"].map(|name| &product[name]);
+            let mut texts = members.into_iter().chain(tags).filter_map(Value::as_str);
+            texts.any(|text| text.starts_with(&word))
+        });
+        if by_rank && limit > 3 {
+            criteria.filter.clear();
+        }
+        let expected = matching(&model, &criteria);
+        let whole = index.page(&criteria, Edge::Start, 100, Patience::Long).unwrap();
+        let mut found: Vec<_> = whole.places.iter().map(|place| place.id.clone()).collect();
+        if criteria.sort.is_empty() {
+            let ranks = whole.places.iter().map(|place| {
+                let Key::Integer(rank) = place.keys[0] else { panic!("no rank") };
+                (std::cmp::Reverse(rank), place.id.clone())
+            });
+            prop_assert!(ranks.is_sorted());
+            found.sort();
+        }
+        let ids: Vec<_> = expected.iter().map(|place| place.id.clone()).collect();
+        prop_assert_eq!(found, ids);
+        prop_assert_eq!(index.count(&criteria, Patience::Long), Ok(expected.len() as u64));
+        // Pages on and back are runs of the whole.
+        for (at, place) in whole.places.iter().enumerate() {
+            let run = index.page(&criteria, Edge::After(place), limit, Patience::Long).unwrap();
+            let end = (at + 1 + limit).min(whole.places.len());
+            prop_assert_eq!(&run.places, &whole.places[at + 1..end]);
+            prop_assert_eq!((run.has_before, run.has_after), (true, end < whole.places.len()));
+            let run = index.page(&criteria, Edge::Before(place), limit, Patience::Long).unwrap();
+            let start = at.saturating_sub(limit);
+            prop_assert_eq!(&run.places, &whole.places[start..at]);
+            prop_assert_eq!((run.has_before, run.has_after), (start > 0, true));
+        }
+    }
+
+    #[test]
     fn groups_count_what_is_there(products in vec((0u16..30, product(), any::<bool>()), 0..80)) {
         let (index, mut model) = (Index::new(1 << 24), Model::new());
         for (number, product, is_in) in products {

@@ -37,6 +37,7 @@ impl Query {
     }
 
     /// Whether it has no words.
+    #[cfg(test)]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -78,14 +78,6 @@ impl Hits {
         class.map(|(score, _)| *score)
     }
 
-    /// Leaves only those that are in `slots`, too.
-    pub fn retain(&mut self, slots: &RoaringBitmap) {
-        for (_, set) in &mut self.classes {
-            *set &= slots;
-        }
-        self.classes.retain(|(_, set)| !set.is_empty());
-    }
-
     /// Up to `limit` slots that follow `place`, the best first, equals in the order of their ids. Looks
     /// at no class beyond the last it needs.
     pub fn after<'i>(
