@@ -201,13 +201,18 @@ mod tests {
 
     /// What a connection that sends `head` and closes is answered.
     async fn answer_to(head: &str) -> String {
-        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let addr = socket.local_addr().unwrap();
         let router = Router::new()
             .fallback(async || "fine")
             .layer(ObserveLayer::new(Which::Internal, Draining::default()));
+        asked(head, router, false).await
+    }
+
+    async fn asked(head: &str, router: Router, tells_peers: bool) -> String {
+        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = socket.local_addr().unwrap();
         let (closing, connections) = (Closing::default(), TaskTracker::new());
-        let accepting = Listener::new(socket, addr, router).accept(closing.clone(), connections);
+        let listener = Listener::new(socket, addr, router).telling_peers(tells_peers);
+        let accepting = listener.accept(closing.clone(), connections);
         let asking = async {
             let mut stream = TcpStream::connect(addr).await.unwrap();
             stream.write_all(head.as_bytes()).await.unwrap();
@@ -241,6 +246,20 @@ mod tests {
             let refused = answer.contains("INVALID_REQUEST");
             assert_eq!(refused, status.ends_with("400"), "{answer}");
             assert!(answer.contains("x-conversation: "), "{answer}");
+        }
+    }
+
+    #[tokio::test]
+    async fn requests_carry_the_address_they_come_from_where_that_is_wanted() {
+        for (tells_peers, said) in [(true, "from 127.0.0.1"), (false, "from nowhere")] {
+            let router = Router::new().fallback(async |request: axum::extract::Request| {
+                let peer = request.extensions().get::<Peer>();
+                peer.map_or("from nowhere".to_owned(), |Peer(peer)| {
+                    format!("from {peer}")
+                })
+            });
+            let answer = asked("GET / HTTP/1.1\r\nhost: a\r\n\r\n", router, tells_peers).await;
+            assert!(answer.ends_with(said), "{answer}");
         }
     }
 

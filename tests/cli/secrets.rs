@@ -4,6 +4,8 @@ use crate::client::{self, Connection};
 use crate::process::{Launch, Process};
 use crate::upstream::Upstream;
 use crate::vault::{TOKEN, Vault};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use product_catalog::demo::{Catalogue, Inventory};
 
 const REFERENCE: &str = "secret://vault/product-catalog/upstream-api-key";
@@ -135,4 +137,51 @@ async fn a_key_that_the_inventory_refuses_is_said_and_kept() {
     assert_eq!(answer.status, 503, "never a 401 for our own credential");
     let ended = service.stop().await;
     assert!(!ended.all().contains("planted-wrong-key"));
+}
+
+#[tokio::test]
+async fn what_a_caller_presents_is_in_no_log_line_however_wrong_it_is() {
+    const PLANTED: &str = "planted-credential-51f9";
+    let upstream = Upstream::serving(Inventory::new(Catalogue::generated(2, 1))).await;
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let keys = format!("http://{}/keys", nobody.local_addr().unwrap());
+    drop(nobody);
+    let service = Launch::serve(&upstream)
+        .set("WRITE_API_KEYS", &format!("shop:{}", "0".repeat(64)))
+        .set("JWT_ISSUER", "https://issuer.test")
+        .set("JWT_AUDIENCE", "shop")
+        .set("JWKS_URL", &keys)
+        .set("READ_REQUIRES_AUTH", "true")
+        .set("RATE_LIMIT_PER_SECOND", "100")
+        .set("RUST_LOG", "trace")
+        .warm()
+        .await;
+    // A whole token but for its signature, whose header and claims are as they should be.
+    let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
+    let header = part(r#"{"alg":"EdDSA","kid":"planted-credential-51f9"}"#);
+    let claims = part(
+        r#"{"iss":"https://issuer.test","aud":"shop","exp":9999999999,"sub":"planted-credential-51f9"}"#,
+    );
+    let token = format!("{header}.{claims}.{}", part(PLANTED));
+    let mut connection = Connection::open(service.http()).await.unwrap();
+    let mut seen = Vec::new();
+    for (name, value, status) in [
+        ("x-api-key", PLANTED.to_owned(), 401),
+        ("authorization", format!("Bearer {PLANTED}"), 401),
+        ("authorization", format!("Basic {PLANTED}"), 401),
+        ("authorization", format!("Bearer {token}"), 503),
+    ] {
+        let presented = [(name, value.as_str())];
+        let answer = connection.call("GET", "/products", &presented, "").await;
+        let answer = answer.unwrap();
+        assert_eq!(answer.status, status, "{name}: {}", answer.text());
+        seen.push(answer.text());
+    }
+    let ended = service.stop().await;
+    seen.push(ended.all());
+    for text in seen {
+        for secret in [PLANTED, &header, &claims, &part(PLANTED)] {
+            assert!(!text.contains(secret), "{text}");
+        }
+    }
 }
