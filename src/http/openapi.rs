@@ -3,6 +3,7 @@
 
 mod codes;
 mod complete;
+mod parameter;
 mod schema;
 
 pub use schema::{Availability, Document, JsonPatch, NewProduct, Product, ProductPage};
@@ -18,15 +19,14 @@ use http::{HeaderMap, HeaderValue};
 use sha2::{Digest, Sha256};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
+use utoipa::openapi::OpenApi;
 use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::info::{ContactBuilder, InfoBuilder, LicenseBuilder};
-use utoipa::openapi::schema::{AdditionalProperties, Schema};
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
 };
 use utoipa::openapi::server::{ServerBuilder, ServerVariableBuilder};
 use utoipa::openapi::tag::TagBuilder;
-use utoipa::openapi::{OpenApi, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
 const YAML: HeaderValue = HeaderValue::from_static("application/yaml");
@@ -138,12 +138,6 @@ fn build() -> OpenApi {
     let mut referenced = Vec::new();
     FaultBody::schemas(&mut referenced);
     components.schemas.extend(referenced);
-    // What is written is read strictly.
-    for name in ["NewProduct", "NewPrice"] {
-        if let Some(RefOr::T(Schema::Object(object))) = components.schemas.get_mut(name) {
-            object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
-        }
-    }
     components.add_security_scheme("apiKey", api_key());
     components.add_security_scheme("bearer", bearer());
 

@@ -2,7 +2,7 @@
 //! example that is named here is in the document once, and every operation that has it refers to it.
 
 use super::codes::{Traits, UNEXPLAINED, example, meaning};
-use super::schema;
+use super::{parameter, schema};
 use crate::http::fault::{ErrorCode, FaultBody};
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -11,12 +11,10 @@ use utoipa::ToSchema;
 use utoipa::openapi::example::ExampleBuilder;
 use utoipa::openapi::extensions::Extensions;
 use utoipa::openapi::header::{Header, HeaderBuilder};
-use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
-use utoipa::openapi::schema::{Components, ObjectBuilder, Schema, SchemaType, Type};
+use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::schema::{AdditionalProperties, Components, ObjectBuilder, Schema, Type};
 use utoipa::openapi::security::SecurityRequirement;
-use utoipa::openapi::{
-    Content, ContentBuilder, OpenApi, Ref, RefOr, Required, Response, ResponseBuilder,
-};
+use utoipa::openapi::{Content, ContentBuilder, OpenApi, Ref, RefOr, Response, ResponseBuilder};
 
 /// A header that answers have in common.
 struct CommonHeader {
@@ -127,13 +125,19 @@ const OF_A_304: [&str; 4] = ["cache-control", "cache-status", "etag", "vary"];
 /// Completes every operation, and adds the components that they refer to.
 pub(super) fn complete(document: &mut OpenApi) {
     let mut codes = BTreeSet::new();
+    let mut bodies = BTreeSet::from(["NewPrice".to_owned()]);
     for path in document.paths.paths.values_mut() {
         for (operation, is_safe) in operations(path) {
             codes.extend(Traits::of(operation, is_safe).codes());
+            bodies.extend(bodies_of(operation));
             complete_operation(operation, is_safe);
         }
     }
-    add_components(document.components.get_or_insert_default(), codes);
+    let components = document.components.get_or_insert_default();
+    add_components(components, codes);
+    for name in bodies {
+        read_strictly(components, &name);
+    }
 }
 
 // === impl CommonHeader ===
@@ -179,6 +183,32 @@ fn operations(path: &mut PathItem) -> impl Iterator<Item = (&mut Operation, bool
         .filter_map(|(operation, is_safe)| Some((operation.as_mut()?, is_safe)))
 }
 
+/// The names of the schemas of an operation's body, in each of its versions; not that of a JSON Patch.
+fn bodies_of(operation: &Operation) -> Vec<String> {
+    let Some(RefOr::T(body)) = &operation.request_body else {
+        return Vec::new();
+    };
+    let name = |content: &RefOr<Content>| match content {
+        RefOr::T(Content {
+            schema: Some(RefOr::Ref(schema)),
+            ..
+        }) => schema.ref_location.rsplit('/').next().map(str::to_owned),
+        _ => None,
+    };
+    let versions = body.content.iter();
+    versions
+        .filter(|(media, _)| media.split(';').next() == Some("application/json"))
+        .filter_map(|(_, content)| name(content))
+        .collect()
+}
+
+/// What is written is read strictly: a member that the schema does not have is refused.
+fn read_strictly(components: &mut Components, name: &str) {
+    if let Some(RefOr::T(Schema::Object(object))) = components.schemas.get_mut(name) {
+        object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
+    }
+}
+
 fn add_components(components: &mut Components, codes: BTreeSet<ErrorCode>) {
     for header in HEADERS {
         components
@@ -195,38 +225,11 @@ fn add_components(components: &mut Components, codes: BTreeSet<ErrorCode>) {
             .build();
         components.examples.insert(name.to_owned(), example.into());
     }
-    for parameter in [conversation(), request_id()] {
+    for parameter in [parameter::conversation(), parameter::request_id()] {
         components
             .parameters
             .insert(parameter.name.clone(), parameter.into());
     }
-}
-
-fn conversation() -> Parameter {
-    header_parameter(
-        "x-conversation",
-        "The conversation this request is a part of: a UUID. Anything else is replaced by a new one.",
-        "6f9619ff-8b86-4d01-b42d-00cf4fc964ff",
-    )
-}
-
-fn request_id() -> Parameter {
-    header_parameter(
-        "x-request-id",
-        "An id of the request's own: a UUID, sent back with the answer. Anything else is ignored.",
-        "0b53d9fc-1d3c-4f8e-9ad9-55a1ab3b8f70",
-    )
-}
-
-fn header_parameter(name: &str, description: &str, example: &str) -> Parameter {
-    ParameterBuilder::new()
-        .name(name)
-        .parameter_in(ParameterIn::Header)
-        .required(Required::False)
-        .description(Some(description))
-        .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
-        .example(Some(json!(example)))
-        .build()
 }
 
 fn complete_operation(operation: &mut Operation, is_safe: bool) {
@@ -235,7 +238,7 @@ fn complete_operation(operation: &mut Operation, is_safe: bool) {
     let parameters = operation.parameters.get_or_insert_default();
     for parameter in parameters.iter_mut() {
         if let RefOr::T(parameter) = parameter {
-            parameter.schema.as_mut().map(without_null);
+            parameter::complete(parameter);
         }
     }
     for name in ["x-conversation", "x-request-id"] {
@@ -314,7 +317,7 @@ fn complete_response(response: &mut Response, status: StatusCode, traits: Traits
     }
     for header in response.headers.values_mut() {
         if let RefOr::T(header) = header {
-            header.schema.as_mut().map(without_null);
+            header.schema.as_mut().map(parameter::without_null);
         }
     }
     if is_error(status) && response.content.is_empty() {
@@ -369,18 +372,6 @@ fn example_of(name: &str, status: StatusCode) -> Option<Value> {
         "Health" if status.is_success() => Some(schema::health("Healthy")),
         "Health" => Some(schema::health("Unhealthy")),
         _ => schema::example(name),
-    }
-}
-
-/// A header or parameter is there or not; it is never null.
-fn without_null(schema: &mut RefOr<Schema>) {
-    if let RefOr::T(Schema::Object(object)) = schema
-        && let SchemaType::Array(types) = &mut object.schema_type
-    {
-        types.retain(|kind| *kind != Type::Null);
-        if let [only] = types.as_slice() {
-            object.schema_type = SchemaType::Type(only.clone());
-        }
     }
 }
 
