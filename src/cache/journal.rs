@@ -3,8 +3,10 @@
 //! A request marks a key and goes on; the writer thread fetches the value from memory when it gets
 //! to it. The last mark wins, so a key written a thousand times costs one write.
 
+use super::ledger::RecordKey;
 use crate::clock::Moment;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
@@ -40,6 +42,8 @@ pub struct Journal<K> {
 pub struct Batch<K> {
     /// Marks in key order.
     pub marks: BTreeMap<K, Mark>,
+    /// Records to write, each with whoever waits until it is on disk.
+    pub records: Vec<(RecordKey, Sender<()>)>,
     /// The source's note, if it changed.
     pub note: Option<Vec<u8>>,
     /// Callers that wait until everything marked before is on disk.
@@ -57,6 +61,7 @@ struct State<K> {
     writing: BTreeMap<K, Mark>,
     /// Keys whose values were gone when they were to be written; a mark that says so is on its way.
     missed: BTreeSet<K>,
+    records: Vec<(RecordKey, Sender<()>)>,
     note: Option<Vec<u8>>,
     flushes: Vec<oneshot::Sender<()>>,
 }
@@ -74,6 +79,7 @@ impl<K: Clone + Ord> Journal<K> {
                 marks: BTreeMap::new(),
                 writing: BTreeMap::new(),
                 missed: BTreeSet::new(),
+                records: Vec::new(),
                 note: None,
                 flushes: Vec::new(),
             }),
@@ -110,6 +116,20 @@ impl<K: Clone + Ord> Journal<K> {
         self.work.notify_one();
     }
 
+    /// Asks for a record to be written; it does not wait for its turn behind marks. Tells when it is on
+    /// disk, and hangs up where it will not be. With the journal closed, `None`.
+    pub fn record(&self, key: RecordKey) -> Option<Receiver<()>> {
+        let mut state = self.lock();
+        if !state.open {
+            return None;
+        }
+        let (done, wait) = channel();
+        state.records.push((key, done));
+        drop(state);
+        self.work.notify_one();
+        Some(wait)
+    }
+
     /// Marks not written yet.
     pub fn len(&self) -> usize {
         let state = self.lock();
@@ -124,6 +144,7 @@ impl<K: Clone + Ord> Journal<K> {
             state.marks.clear();
             state.writing.clear();
             state.missed.clear();
+            state.records.clear();
             state.flushes.clear();
         }
         drop(state);
@@ -207,6 +228,7 @@ impl<K: Clone + Ord> Journal<K> {
         state.writing.clear();
         let idle = |state: &mut State<K>| {
             state.marks.is_empty()
+                && state.records.is_empty()
                 && state.note.is_none()
                 && state.flushes.is_empty()
                 && !state.closing
@@ -229,6 +251,7 @@ impl<K: Clone + Ord> Journal<K> {
         let drained = state.marks.is_empty();
         let batch = Batch {
             marks,
+            records: std::mem::take(&mut state.records),
             // Not before all that it is about.
             note: if drained { state.note.take() } else { None },
             flushes: if drained {
@@ -322,10 +345,32 @@ mod tests {
     }
 
     #[test]
+    fn a_record_is_in_the_next_batch_however_many_marks_wait() {
+        let journal = Journal::new(true);
+        for key in 0..5_000 {
+            journal.mark(&key, Mark::Save);
+        }
+        let written = journal.record([7; 32]).unwrap();
+        let batch = journal.next(Duration::ZERO);
+        assert_eq!(batch.marks.len(), BATCH);
+        let [(key, done)] = batch.records.as_slice() else {
+            panic!("one record");
+        };
+        assert_eq!(*key, [7; 32]);
+        assert!(written.try_recv().is_err());
+        done.send(()).unwrap();
+        assert!(written.try_recv().is_ok());
+        journal.record([8; 32]).unwrap();
+        journal.set_open(false);
+        assert!(journal.next(Duration::ZERO).records.is_empty());
+    }
+
+    #[test]
     fn a_closed_journal_ignores_marks() {
         let journal = Journal::new(false);
         journal.mark(&1, Mark::Save);
         assert!(next(&journal).is_empty());
         assert!(journal.flush().blocking_recv().is_err());
+        assert!(journal.record([0; 32]).is_none());
     }
 }

@@ -1,9 +1,12 @@
-//! The persistent tier on sled 0.34: one database of two trees. This is the only file that knows sled.
+//! The persistent tier on sled 0.34: one database of two trees, and two more for records. This is the
+//! only file that knows sled.
 //!
 //! sled can panic on damaged files and return errors for full disks, so every call goes through
 //! [`guard`], and whoever gets a [`StoreError`] decides what the service does without a store.
 //! Values and summaries are written before their rows and deleted after them: a kill in between leaves
 //! one without a row, or a row whose checksum does not match; both are skipped when loading.
+
+mod records;
 
 use super::freshness::Trust;
 use super::record::{Content, Row, checksum};
@@ -50,9 +53,16 @@ pub struct Disk {
     values: sled::Tree,
     rows: sled::Tree,
     state: sled::Tree,
+    records: sled::Tree,
+    /// The records' keys, in order of expiry.
+    order: sled::Tree,
     live_bytes: Arc<AtomicU64>,
     row_count: Arc<AtomicU64>,
+    size: Arc<records::Size>,
 }
+
+/// What a call into sled gives.
+type Sled<T> = sled::Result<T>;
 
 /// What a scan met.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -121,8 +131,11 @@ impl Disk {
                 values: db.open_tree("values")?,
                 rows: db.open_tree("rows")?,
                 state: db.open_tree("state")?,
+                records: db.open_tree("records")?,
+                order: db.open_tree("records-by-expiry")?,
                 live_bytes: Arc::default(),
                 row_count: Arc::default(),
+                size: Arc::default(),
                 db,
             })
         })
@@ -321,9 +334,9 @@ impl Disk {
         guard(AssertUnwindSafe(|| self.db.flush().map(|_| ())))
     }
 
-    /// Bytes of keys, rows and values that are in use.
+    /// Bytes of keys, rows, values and records that are in use.
     pub fn live_bytes(&self) -> u64 {
-        self.live_bytes.load(Ordering::Relaxed)
+        self.live_bytes.load(Ordering::Relaxed) + self.record_bytes()
     }
 
     /// Rows there are, once scanned. sled's own count reads the whole tree, and never ends on a page

@@ -7,6 +7,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::Semaphore;
 
+mod records;
+
 /// A source of truth that a test controls.
 #[derive(Default)]
 struct Numbers {

@@ -5,6 +5,7 @@ use super::absence::{Absence, Absences};
 use super::entry::Entry;
 use super::freshness::{MAX_JITTER_PER_MILLE, Rule, Trust, Verdict};
 use super::journal::{Journal, Mark};
+use super::ledger::Ledger;
 use super::memory::{Evicted, Memory, overhead_bytes};
 use super::record::{Content, Row};
 use super::{Config, Counters, EvictionCause, Known, Source};
@@ -26,6 +27,7 @@ pub(super) struct Tiers<S: Source> {
     pub memory: Option<Memory<S::Key, S::Value>>,
     pub absences: Absences<S::Key, S::Gone, S::Error>,
     pub journal: Journal<S::Key>,
+    pub ledger: Ledger,
     pub counters: Counters,
     reserved: AtomicU64,
     /// When the upstream last vouched for anything held, in milliseconds.
@@ -65,6 +67,7 @@ impl<S: Source> Tiers<S> {
             memory: (config.max_bytes > 0).then(|| Memory::new(capacity, config.max_entry_bytes)),
             absences,
             journal: Journal::new(config.max_bytes > 0 && config.dir.is_some()),
+            ledger: Ledger::default(),
             counters: Counters::default(),
             reserved: AtomicU64::new(0),
             newest: AtomicU64::new(0),

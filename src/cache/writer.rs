@@ -48,6 +48,9 @@ const HOPE_PAUSE: Duration = Duration::from_secs(1);
 /// How long after a rewrite, failed or not, the next one may follow.
 const REWRITE_PAUSE: Duration = Duration::from_secs(600);
 
+/// Expired records that go in one such look.
+const MANY_RECORDS: usize = 10_000;
+
 type Ticket<S> = super::fence::Ticket<<S as Source>::Key, Landing<S>>;
 
 /// The thread's own state.
@@ -111,6 +114,7 @@ impl<S: Source> Writer<S> {
             metrics::store_error("write");
             error!("The store's thread broke off; running from memory only until the next start");
             tiers.journal.set_open(false);
+            tiers.ledger.attach(None);
             let broken = StoreError::Unusable("its thread broke off".to_owned());
             shared.set_status(StoreStatus::Down(broken));
         }
@@ -120,14 +124,18 @@ impl<S: Source> Writer<S> {
         let mut damaged = 0;
         loop {
             let trouble = match self.open() {
-                Ok(mut open) => match self.serve(&mut open) {
-                    Ok(()) => return,
-                    Err(trouble) => {
-                        self.tiers.journal.set_served(false);
-                        open.disk.let_go();
-                        trouble
+                Ok(mut open) => {
+                    let served = self.serve(&mut open);
+                    self.tiers.ledger.attach(None);
+                    match served {
+                        Ok(()) => return,
+                        Err(trouble) => {
+                            self.tiers.journal.set_served(false);
+                            open.disk.let_go();
+                            trouble
+                        }
                     }
-                },
+                }
                 Err(trouble) => trouble,
             };
             self.report(&trouble);
@@ -204,7 +212,8 @@ impl<S: Source> Writer<S> {
         self.tiers.journal.set_served(true);
         loop {
             let batch = self.tiers.journal.next(FLUSH_EVERY);
-            let (last, waiting) = (batch.last, !batch.flushes.is_empty());
+            let last = batch.last;
+            let waiting = !(batch.flushes.is_empty() && batch.records.is_empty());
             self.apply(open, &batch)?;
             let now = self.clock.now();
             let due = now.since(open.flushed_at) >= FLUSH_EVERY;
@@ -217,6 +226,9 @@ impl<S: Source> Writer<S> {
             }
             for flushed in batch.flushes {
                 let _ = flushed.send(());
+            }
+            for (_, written) in batch.records {
+                let _ = written.send(());
             }
             if last {
                 return self.finish(open);
@@ -235,6 +247,16 @@ impl<S: Source> Writer<S> {
     fn apply(&mut self, open: &mut Open, batch: &Batch<S::Key>) -> Result<(), StoreError> {
         if let Some(note) = &batch.note {
             self.note = Some(note.clone());
+        }
+        let now = self.clock.now();
+        for (key, _) in &batch.records {
+            open.dirty = true;
+            // What memory has no place for any more is not worth a place on disk either.
+            if let Some(record) = self.tiers.ledger.held(key) {
+                open.disk
+                    .put_record(key, &record, now)
+                    .inspect_err(|_| metrics::store_error("write"))?;
+            }
         }
         if !batch.marks.is_empty() {
             open.dirty = true;
@@ -293,6 +315,7 @@ impl<S: Source> Writer<S> {
             return Err(StoreError::Unusable("it was removed".to_owned()));
         }
         self.commit(&open.generations, open.current());
+        open.disk.drop_records(self.clock.now(), MANY_RECORDS)?;
         let (size, live) = self.inspect_size(open)?;
         let past = |tenths: u64| size * 10 > live * tenths + SMALL_BYTES * 10;
         let now = self.clock.now();
@@ -345,12 +368,14 @@ impl<S: Source> Writer<S> {
         if let Some(error) = failed {
             return Err(error);
         }
+        open.disk.copy_records(&fresh, self.clock.now())?;
         fresh.set_state("note", self.note.as_deref())?;
         fresh.flush()?;
         let rows = fresh.rows();
         open.generations
             .commit(Current { generation, rows })
             .map_err(|error| classify_io(&error))?;
+        self.tiers.ledger.attach(Some(fresh.clone()));
         std::mem::replace(&mut open.disk, fresh).let_go();
         open.generation = generation;
         self.generation = Some(generation);

@@ -36,6 +36,7 @@ impl<S: Source> Writer<S> {
                 self.start_anew(generations)
             }
             Err(trouble) => {
+                self.tiers.ledger.attach(None);
                 disk.let_go();
                 Err(trouble)
             }
@@ -133,6 +134,7 @@ impl<S: Source> Writer<S> {
                 rows: 0,
             },
         );
+        self.tiers.ledger.attach(Some(disk.clone()));
         self.rebuild();
         self.shared.set_status(StoreStatus::Rebuilding);
         Ok(self.opened(disk, generations, generation))
@@ -182,6 +184,8 @@ impl<S: Source> Writer<S> {
             metrics::store_error("write");
             warn!(%error, "The store could not be marked as in use");
         }
+        disk.count_records()?;
+        self.tiers.ledger.attach(Some(disk.clone()));
         self.shared.offer(Some(Offer {
             disk: disk.clone(),
             clean,
@@ -260,6 +264,9 @@ impl<S: Source> Writer<S> {
         }
         if known > held {
             tiers.lack_summaries();
+        }
+        for key in tiers.ledger.keys() {
+            tiers.journal.record(key);
         }
         if let Some(note) = &self.note {
             tiers.journal.note(note.clone());
