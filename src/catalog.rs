@@ -1,7 +1,9 @@
 //! The catalogue: what this service does, in terms of products. Everything `http` and `ops` may see.
 
 mod availability;
+mod batch;
 mod health;
+mod idempotency;
 mod index;
 mod invalidate;
 mod precondition;
@@ -17,7 +19,9 @@ pub use crate::product::{
     Criteria, Cursor, Draft, PageQuery, Patch, PatchProblem, PatchProblemCode, Place, Position,
     Problem, ProblemCode, Product, ProductId, QueryProblem, QueryProblemCode, Representation,
 };
+pub use batch::{BatchDone, BatchWrite};
 pub use health::{Check, CheckStatus, Health};
+pub use idempotency::{KEPT_FOR, KeptAnswer, NotRepeatable, Once, Repeatable};
 pub use invalidate::{Invalidated, Mode, Selector};
 pub use precondition::Precondition;
 pub use stored::Stored;
@@ -27,6 +31,7 @@ use crate::cache::{self, Cache};
 use crate::clock::Clock;
 use crate::telemetry::metrics;
 use crate::upstream::Inventory;
+use idempotency::UnderWay;
 use index::Index;
 use source::Products;
 use std::sync::Arc;
@@ -156,6 +161,8 @@ pub struct Catalog {
     config: Config,
     clock: Clock,
     progress: watch::Sender<Progress>,
+    tasks: TaskTracker,
+    under_way: UnderWay,
 }
 
 // === impl Catalog ===
@@ -173,10 +180,12 @@ impl Catalog {
         let index_bytes = usize::try_from(cache.max_bytes / 4 * 3).unwrap_or(usize::MAX);
         let source = Products::new(inventory, index_bytes, clock);
         Self {
-            cache: Cache::new(source, cache, clock, tasks),
+            cache: Cache::new(source, cache, clock, tasks.clone()),
             config,
             clock,
             progress: watch::Sender::new(Progress::default()),
+            tasks,
+            under_way: UnderWay::default(),
         }
     }
 

@@ -7,6 +7,8 @@ mod api;
 mod catalogue;
 mod faulty;
 mod knobs;
+mod refused;
+mod repeats;
 mod shelf;
 
 pub use catalogue::{Catalogue, CatalogueError, Place};

@@ -2,6 +2,7 @@
 
 mod admission;
 pub mod auth;
+mod batch;
 pub mod caching;
 mod collection;
 mod conditional;
@@ -10,6 +11,7 @@ pub(crate) mod extract;
 pub mod fault;
 mod guard;
 mod health;
+mod idempotency;
 mod list;
 pub mod observe;
 pub mod openapi;
@@ -166,6 +168,8 @@ pub fn router(state: HttpState) -> Router {
         deadline,
     } = state;
     let guard = Guard::new(&config, &authority, clock);
+    // Items of a batch begin within one deadline and end within another, once the body is here.
+    let batch = (batch::PATH, deadline * 2 + extract::BODY_ARRIVES);
     let stack = ServiceBuilder::new()
         // 1 request id, x-conversation   reused or made, on every answer and log line
         // 2 conversation scope           stands in for a span at the price of two writes
@@ -177,7 +181,7 @@ pub fn router(state: HttpState) -> Router {
         .layer(ObserveLayer::new(Listener::Public, draining.clone()).guarded(guard))
         // 5 load shed                    → 503 fault; reads that need not wait are never refused
         // 6 deadline                     → 503 fault, 504 for a write, 408 while its body arrives; hits arm no timer
-        .layer(AdmissionLayer::new(MOST_WAITING, deadline));
+        .layer(AdmissionLayer::new(MOST_WAITING, deadline, batch));
     // 7 body limit                       → 413 fault; in `extract::JsonBody`, as only writes have a body
 
     let shared = Shared(Arc::new(Parts {
@@ -198,9 +202,8 @@ pub fn router(state: HttpState) -> Router {
         .route("/", get(docs::root))
         .route("/docs", get(docs::page))
         .route("/docs/assets/{name}", get(docs::asset))
-        // Reserved: no ids, and no operations yet, whatever the method.
+        // Reserved: no id, and no operation yet, whatever the method.
         .route("/products/search", any(nowhere))
-        .route("/products/batch", any(nowhere))
         .fallback(nowhere)
         .method_not_allowed_fallback(other_method)
         .layer(stack)
@@ -232,6 +235,7 @@ fn documented() -> OpenApiRouter<Shared> {
             writes::delete_product
         ))
         .routes(routes!(products::get_availability))
+        .routes(routes!(batch::create_products, batch::delete_products))
         .routes(routes!(health::get_health))
         .routes(routes!(openapi::get_document))
 }

@@ -34,6 +34,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tower::ServiceExt;
 use transport::Transport;
+use uuid::Uuid;
 
 /// The longest answer with one product, in bytes.
 pub const MAX_PRODUCT_BYTES: usize = 4 * 1024 * 1024;
@@ -222,18 +223,21 @@ impl Inventory {
         Ok(answer.body().clone())
     }
 
-    /// Creates a product.
+    /// Creates a product. With a `key` the inventory does so once however often it is asked, so that
+    /// an attempt that fails is made again.
     ///
     /// # Errors
     /// Any. After [`UpstreamError::Unknown`] and [`UpstreamError::Failing`] it may exist.
     pub async fn create(
         &self,
         draft: &Draft,
+        key: Option<Uuid>,
         cause: Conversation,
     ) -> Result<Confirmed, UpstreamError> {
         let body = wire::body(draft, draft.id.as_ref());
         let asked = Asked::new(Operation::Create, self.addresses.products());
-        let answer = self.call(asked.writing(Method::POST, body), cause).await?;
+        let asked = asked.writing(Method::POST, body).once(key);
+        let answer = self.call(asked, cause).await?;
         self.confirm(&answer, draft.id.as_ref())
     }
 
@@ -368,10 +372,15 @@ impl Inventory {
             return Err(UpstreamError::NotReady);
         };
         let request = asked
-            .request(call, key, cause)
+            .request(call.clone(), key, cause)
             .map_err(|error| UpstreamError::Unreachable(error.into()))?;
         let result = self.stack.clone().oneshot(request).await;
-        Answer::of(operation, result, &self.observer, now)
+        Answer::of(operation, result, &self.observer, now).map_err(|error| {
+            match call.is_doubtful() {
+                true => error.in_doubt(),
+                false => error,
+            }
+        })
     }
 
     /// Reads the product of an answer, which must be the one asked for.

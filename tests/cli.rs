@@ -33,6 +33,8 @@ mod demo;
 mod kill;
 #[path = "cli/logs.rs"]
 mod logs;
+#[path = "cli/repeat.rs"]
+mod repeat;
 #[path = "cli/replicas.rs"]
 mod replicas;
 #[path = "cli/restart.rs"]

@@ -3,29 +3,41 @@
 use super::read::unavailable;
 use super::turn::{Turn, Undone};
 use super::{Catalog, CatalogError, Precondition, Served, Written};
-use crate::cache::{Change, Entry};
+use crate::cache::{Change, Entry, Trust};
 use crate::catalog::stored::Stored;
+use crate::clock::Moment;
 use crate::product::{Draft, Patch, ProductId};
 use crate::telemetry::Conversation;
 use crate::upstream::{Confirmed, Expected, UpstreamError};
 use http::StatusCode;
 use std::sync::Arc;
+use uuid::Uuid;
+
+/// How long ago a product may have been created, in seconds, that was created just now: clocks differ.
+const JUST_NOW_SECS: u64 = 60;
 
 type ProductChange = Change<ProductId, Stored, StatusCode>;
 
 impl Catalog {
-    /// Creates a product: in the inventory first, then here.
+    /// Creates a product: in the inventory first, then here. `key` names the write to the inventory, so
+    /// that it may be sent again; see [`Repeatable::write_key`](super::Repeatable::write_key).
     ///
     /// # Errors
     /// - [`CatalogError::Conflict`], [`CatalogError::Rejected`]: nothing changed.
     /// - [`CatalogError::Unavailable`]: nothing changed, as far as the inventory says.
     /// - [`CatalogError::OutcomeUnknown`]: it may have been created.
-    pub async fn create(&self, draft: Draft, cause: Conversation) -> Result<Written, CatalogError> {
+    pub async fn create(
+        &self,
+        draft: Draft,
+        key: Option<Uuid>,
+        cause: Conversation,
+    ) -> Result<Written, CatalogError> {
         let (inventory, clock) = (self.inventory().clone(), self.clock);
         let id = draft.id.clone();
         let asked_for = id.clone();
+        let held = id.as_ref().and_then(|id| self.cache.peek(id));
         let write = async move {
-            match inventory.create(&draft, cause).await {
+            match inventory.create(&draft, key, cause).await {
                 Ok(confirmed) => accepted(&confirmed, true, clock.now().as_secs()),
                 // There is no such route: that says nothing about the product.
                 Err(error @ UpstreamError::Gone { .. }) => {
@@ -34,7 +46,13 @@ impl Catalog {
                 Err(error) => refused(&error, asked_for),
             }
         };
-        self.write(id, write).await
+        let written = self.write(id, write).await?;
+        // The inventory may have answered with what it did when it got the key for the first time, and
+        // the product may have changed since: whoever reads it next asks for it.
+        if key.is_some() && is_past(&written, held.as_deref(), self.clock.now()) {
+            self.cache.distrust(&written.id, Trust::Doubted);
+        }
+        Ok(written)
     }
 
     /// Creates or replaces a product, if `precondition` holds: in the inventory first, then here.
@@ -200,6 +218,15 @@ impl Undone {
             Self::Failed(error) => refused(&error, Some(id.clone())),
         }
     }
+}
+
+/// Whether a product that was just created looks like one that was created before: we held another, or
+/// its own date says so.
+fn is_past(written: &Written, held: Option<&Entry<Stored>>, now: Moment) -> bool {
+    let stored = &written.served.stored;
+    let is_other = held.is_some_and(|held| held.representation.etag != stored.representation.etag);
+    let modified = stored.representation.last_modified.as_ref();
+    is_other || modified.is_none_or(|modified| modified.secs + JUST_NOW_SECS < now.as_secs())
 }
 
 fn refused<T>(

@@ -3,6 +3,7 @@
 use super::Inventory;
 use super::faulty;
 use super::knobs::Faults;
+use super::refused::{Refused, no_such_product, refusal};
 use super::shelf::{Kept, Products};
 use crate::product::{Attributes, Patch, ProductId, PublishedMembers, parse_timestamp};
 use crate::upstream::wire;
@@ -39,24 +40,6 @@ struct ListQuery {
     since: Option<Timestamp>,
 }
 
-/// Why a write is not done.
-enum Refused {
-    /// The body is no product: says why.
-    Invalid(String),
-    /// There is one with this id.
-    Exists,
-    /// It is not the one that the caller knows.
-    Changed,
-    /// The patch can not be applied to it.
-    Unpatched(String),
-    /// The patch makes something else than a product of it.
-    Unprocessable(String),
-    /// The patch is of another kind.
-    UnknownKind,
-    /// There is none.
-    Absent,
-}
-
 /// The routes; `/knobs` works whatever the knobs say.
 pub(super) fn router(inventory: &Inventory) -> Router {
     let passing = middleware::from_fn_with_state(inventory.clone(), faulty::pass);
@@ -72,11 +55,6 @@ pub(super) fn router(inventory: &Inventory) -> Router {
         .layer(passing)
         .route("/knobs", get(show_knobs).put(set_knobs))
         .with_state(inventory.clone())
-}
-
-/// An answer that says no.
-pub(super) fn refusal(status: StatusCode, reason: &str) -> Response {
-    (status, Json(json!({"error": reason}))).into_response()
 }
 
 /// The current time, in whole milliseconds like the inventory's dates.
@@ -153,10 +131,11 @@ async fn availability(State(inventory): State<Inventory>, Path(id): Path<String>
     Json(json!({"id": id, "available": available, "asOf": now().to_string()})).into_response()
 }
 
-async fn create(State(inventory): State<Inventory>, body: Bytes) -> Response {
-    let mut products = inventory.shelf.write();
-    match accept(&mut products, None, &body, &HeaderMap::new()) {
-        Ok((id, kept, _)) => {
+async fn create(State(inventory): State<Inventory>, headers: HeaderMap, body: Bytes) -> Response {
+    let key = headers.get("idempotency-key");
+    let key = key.and_then(|key| key.to_str().ok());
+    match create_once(&mut inventory.shelf.write(), key, &body) {
+        Ok((id, kept)) => {
             let mut response = written(StatusCode::CREATED, &kept);
             let location = format!("/products/{id}").parse();
             response
@@ -244,22 +223,6 @@ impl ListQuery {
     }
 }
 
-// === impl Refused ===
-
-impl IntoResponse for Refused {
-    fn into_response(self) -> Response {
-        match self {
-            Self::Invalid(reason) => refusal(StatusCode::BAD_REQUEST, &reason),
-            Self::Exists => refusal(StatusCode::CONFLICT, "there is a product with this id"),
-            Self::Changed => refusal(StatusCode::PRECONDITION_FAILED, "the product has changed"),
-            Self::Unpatched(reason) => refusal(StatusCode::CONFLICT, &reason),
-            Self::Unprocessable(reason) => refusal(StatusCode::UNPROCESSABLE_ENTITY, &reason),
-            Self::UnknownKind => refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send a JSON Patch"),
-            Self::Absent => no_such_product(),
-        }
-    }
-}
-
 /// What a JSON Patch makes of a product.
 fn patched(
     products: &Products,
@@ -281,6 +244,26 @@ fn patched(
         .apply(&mut product)
         .map_err(|problem| Refused::Unpatched(problem.description))?;
     Ok(product.to_string().into_bytes())
+}
+
+/// Creates a product, unless that was done under the same key.
+fn create_once(
+    products: &mut Products,
+    key: Option<&str>,
+    body: &[u8],
+) -> Result<(ProductId, Kept), Refused> {
+    if let Some(key) = key {
+        let done = products.repeats.find(key, body);
+        if let Some(done) = done.map_err(|_| Refused::OtherWrite)? {
+            return Ok(done);
+        }
+    }
+    let (id, kept, _) = accept(products, None, body, &HeaderMap::new())?;
+    if let Some(key) = key {
+        let (id, kept) = (id.clone(), kept.clone());
+        products.repeats.remember(key, body, id, kept);
+    }
+    Ok((id, kept))
 }
 
 /// Stores a written product; as `id`, or where that is `None` as a new one. True when it is new.
@@ -321,10 +304,6 @@ fn accept(
     };
     products.put(product.id.clone(), kept.clone());
     Ok((product.id, kept, is_new))
-}
-
-fn no_such_product() -> Response {
-    refusal(StatusCode::NOT_FOUND, "no such product")
 }
 
 fn json_body(body: Bytes) -> Response {

@@ -1,8 +1,8 @@
 //! What every call passes before the API answers it: counting, the credential, faults on request.
 
 use super::Inventory;
-use super::api::refusal;
 use super::knobs::Faults;
+use super::refused::refusal;
 use axum::body::{Body, HttpBody};
 use axum::extract::{Request, State};
 use axum::middleware::Next;

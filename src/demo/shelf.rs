@@ -1,6 +1,7 @@
 //! The inventory's products: in id order, rendered, behind one lock.
 
 use super::catalogue::{Catalogue, Item};
+use super::repeats::Repeats;
 use crate::product::ProductId;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
@@ -24,6 +25,8 @@ pub(super) struct Products {
     by_id: BTreeMap<ProductId, Kept>,
     /// Numbers up to this one have been given out as ids.
     last_number: usize,
+    /// Behind the same lock, so that what is asked for twice at once is done once.
+    pub(super) repeats: Repeats,
 }
 
 // === impl Shelf ===
@@ -38,6 +41,7 @@ impl Shelf {
         Self(Arc::new(RwLock::new(Products {
             by_id: catalogue.items.into_iter().map(kept).collect(),
             last_number,
+            repeats: Repeats::default(),
         })))
     }
 

@@ -197,6 +197,49 @@ async fn writes_create_replace_and_delete() {
     assert_eq!(inventory.len(), 3);
 }
 
+async fn post_once(inventory: &Inventory, key: &str, body: &Value) -> Answer {
+    let request = Request::post("/products").header("idempotency-key", key);
+    send(
+        inventory,
+        request.body(Body::from(body.to_string())).unwrap(),
+    )
+    .await
+}
+
+#[tokio::test]
+async fn a_create_with_a_key_is_done_once_and_refused_for_another_body() {
+    let inventory = inventory(1);
+    let body = json!({"name": "Tea", "price": {"amount": 1, "currency": "EUR"}});
+    let first = post_once(&inventory, "k-1", &body).await;
+    let again = post_once(&inventory, "k-1", &body).await;
+    assert_eq!(
+        (first.status, again.status),
+        (StatusCode::CREATED, StatusCode::CREATED)
+    );
+    assert_eq!(first.body, again.body);
+    assert_eq!(first.headers["location"], again.headers["location"]);
+    assert_eq!(inventory.len(), 2);
+    let mut other = body.clone();
+    other["name"] = "Coffee".into();
+    let refused = post_once(&inventory, "k-1", &other).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(
+        post_once(&inventory, "k-2", &other).await.status,
+        StatusCode::CREATED
+    );
+    // A refusal is not remembered.
+    let empty = json!({});
+    assert_eq!(
+        post_once(&inventory, "k-3", &empty).await.status,
+        StatusCode::BAD_REQUEST
+    );
+    assert_eq!(
+        post_once(&inventory, "k-3", &body).await.status,
+        StatusCode::CREATED
+    );
+    assert_eq!(inventory.len(), 4);
+}
+
 #[tokio::test]
 async fn a_write_to_another_version_than_expected_is_refused() {
     let inventory = inventory(1);

@@ -23,6 +23,8 @@ use tower::{Layer, Service};
 pub struct AdmissionLayer {
     most: usize,
     deadline: Duration,
+    /// A path whose requests may take longer, and how long.
+    patient: (&'static str, Duration),
     waiting: Arc<AtomicUsize>,
 }
 
@@ -43,6 +45,7 @@ pin_project! {
         place: Option<Place>,
         layer: AdmissionLayer,
         exempt: bool,
+        patience: Duration,
         // For a request that changes state: whether its body is still arriving.
         write: Option<BodyUnderWay>,
     }
@@ -55,11 +58,12 @@ struct Place(Arc<AtomicUsize>);
 // === impl AdmissionLayer ===
 
 impl AdmissionLayer {
-    /// Lets `most` requests wait at once, each for at most `deadline`.
-    pub fn new(most: usize, deadline: Duration) -> Self {
+    /// Lets `most` requests wait at once, each for at most `deadline`; those of one path longer.
+    pub fn new(most: usize, deadline: Duration, patient: (&'static str, Duration)) -> Self {
         Self {
             most,
             deadline,
+            patient,
             waiting: Arc::default(),
         }
     }
@@ -101,6 +105,10 @@ where
         if let Some(body) = &write {
             request.extensions_mut().insert(body.clone());
         }
+        let patience = match self.layer.patient {
+            (path, patience) if request.uri().path() == path => patience,
+            _ => self.layer.deadline,
+        };
         // A read is refused once it is known to wait, a write before it could have any effect.
         let admitted = exempt || write.is_none() || self.layer.has_room();
         Admitted {
@@ -109,6 +117,7 @@ where
             place: None,
             layer: self.layer.clone(),
             exempt,
+            patience,
             write,
         }
     }
@@ -136,7 +145,7 @@ where
                 return Poll::Ready(Ok(Fault::overloaded().into_response()));
             }
             *this.place = Some(Place::take(&this.layer.waiting));
-            this.deadline.set(Some(sleep(this.layer.deadline)));
+            this.deadline.set(Some(sleep(*this.patience)));
         }
         let Some(deadline) = this.deadline.as_mut().as_pin_mut() else {
             return Poll::Pending;
@@ -193,16 +202,21 @@ mod tests {
             }
             Ok(StatusCode::NO_CONTENT.into_response())
         });
-        AdmissionLayer::new(most, Duration::from_secs(5)).layer(inner)
+        let patient = ("/many", Duration::from_secs(9));
+        AdmissionLayer::new(most, Duration::from_secs(5), patient).layer(inner)
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_deadline_that_passes_is_503_for_reads_and_504_for_writes() {
-        for (method, status) in [(Method::GET, 503), (Method::PUT, 504)] {
+        for (method, path, status, secs) in [
+            (Method::GET, "/slow", 503, 5),
+            (Method::PUT, "/slow", 504, 5),
+            (Method::POST, "/many", 504, 9),
+        ] {
             let started = crate::telemetry::Stopwatch::start();
-            let answer = guarded(9).oneshot(request(method, "/slow")).await.unwrap();
+            let answer = guarded(9).oneshot(request(method, path)).await.unwrap();
             assert_eq!(answer.status(), status);
-            assert_eq!(started.elapsed(), Duration::from_secs(5));
+            assert_eq!(started.elapsed(), Duration::from_secs(secs));
         }
     }
 
@@ -213,7 +227,8 @@ mod tests {
                 let read = JsonBody::from_request(request, &()).await;
                 Ok(read.map_or_else(IntoResponse::into_response, |_| ().into_response()))
             });
-            let service = AdmissionLayer::new(9, Duration::from_secs(patience)).layer(inner);
+            let patience = Duration::from_secs(patience);
+            let service = AdmissionLayer::new(9, patience, ("", patience)).layer(inner);
             let never = futures_util::stream::pending::<Result<&str, Infallible>>();
             let mut request = request(Method::PUT, "/");
             *request.body_mut() = Body::from_stream(never);

@@ -27,7 +27,7 @@ const PATCH_RULE: &str =
 const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
 
 /// How long a client may take over a body.
-const BODY_ARRIVES: Duration = Duration::from_secs(10);
+pub(super) const BODY_ARRIVES: Duration = Duration::from_secs(10);
 
 /// Segments below `/products/` that are routes of their own, never ids.
 const NOT_IDS: [&str; 2] = ["search", "batch"];

@@ -9,7 +9,7 @@ mod reason;
 pub use code::ErrorCode;
 pub use reason::Reason;
 
-use reason::ErrorBody;
+pub(super) use reason::ErrorBody;
 
 use super::caching::{CACHE_STATUS, cache_status};
 use crate::catalog::CatalogError;
@@ -34,7 +34,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 pub struct Fault(Box<Inner>);
 
 /// A fault on its way out: what goes on the wire, and what goes in the log.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Rendered {
     /// One per occurrence; the same on the wire and in the log.
     pub fault_id: Uuid,
@@ -174,11 +174,15 @@ impl Fault {
     }
 
     /// Writes the fault into `response`: headers and body. `None` where the answer is not an error,
-    /// or has a JSON body of its own (health has).
+    /// or has a JSON body of its own (health has). One that was rendered before is left as it is where
+    /// its [`Rendered`] is in the extensions.
     pub fn render(response: &mut Response, conversation: Conversation) -> Option<Rendered> {
         let status = response.status();
         if !(status.is_client_error() || status.is_server_error()) {
             return None;
+        }
+        if let Some(rendered) = response.extensions_mut().remove::<Rendered>() {
+            return Some(rendered);
         }
         let fault = match response.extensions_mut().remove::<Self>() {
             Some(fault) => fault,
@@ -216,16 +220,32 @@ impl Fault {
         self
     }
 
-    /// 5xx say nothing but that they are: what is behind them is nobody's business outside.
-    fn body(&self, fault_id: Uuid, conversation: Conversation) -> Vec<u8> {
+    /// What is wrong, as it goes over the wire. 5xx say nothing but that they are: what is behind them
+    /// is nobody's business outside.
+    pub(super) fn errors(&self) -> Vec<ErrorBody> {
         let mut errors: Vec<_> = self.0.reasons.iter().map(ErrorBody::from).collect();
         if errors.is_empty() {
             errors.push(ErrorBody::unexplained());
         }
+        errors
+    }
+
+    /// What lies behind it, for the log.
+    pub(super) fn cause(&self) -> Option<&str> {
+        self.0.cause.as_deref()
+    }
+
+    /// The first reason's code; 5xx have none.
+    #[cfg(test)]
+    pub(super) fn code(&self) -> Option<ErrorCode> {
+        self.0.reasons.first().map(|reason| reason.code)
+    }
+
+    fn body(&self, fault_id: Uuid, conversation: Conversation) -> Vec<u8> {
         let fault = Details {
             fault_id: fault_id.to_string(),
             trace_id: conversation.to_string(),
-            errors,
+            errors: self.errors(),
         };
         // Strings and ids only: nothing here can fail to serialise.
         serde_json::to_vec(&FaultBody { fault }).unwrap_or_default()

@@ -6,6 +6,7 @@ use super::caching::{MEDIA_TYPE, NoBody};
 use super::conditional::Preconditions;
 use super::extract::{Id, JsonBody, PatchBody};
 use super::fault::{Fault, NO_STORE};
+use super::idempotency::IdempotencyKey;
 use super::openapi::{JsonPatch, NewProduct, Product};
 use crate::catalog::{Catalog, Written};
 use crate::telemetry::Conversation;
@@ -25,6 +26,7 @@ use std::sync::Arc;
     operation_id = "createProduct",
     tag = "products",
     security(("apiKey" = [])),
+    params(("idempotency-key" = Option<String>, Header, description = "A UUID. The same request under the same key is carried out once, and answered the same for 24 hours, unless that was a 5xx: then it is tried again.", example = "8e03978e-40d5-43e8-bc93-6894a57f9324")),
     request_body(content = NewProduct, content_type = "application/json", description = "The product; the inventory chooses the id where none is given."),
     responses(
         (status = 201, description = "The product as it was stored.", body = Product, content_type = "application/json;v=2",
@@ -45,14 +47,20 @@ use std::sync::Arc;
 pub(super) async fn create_product(
     State(catalog): State<Arc<Catalog>>,
     writer: Writer,
+    key: IdempotencyKey,
     conversation: Conversation,
     conditions: Preconditions,
     body: JsonBody,
 ) -> Result<Response, Fault> {
-    let draft = body.into_draft(None)?;
-    conditions.hold_for_collection()?;
-    let written = catalog.create(draft, conversation).await?;
-    Ok(stored(&writer, &written))
+    let request = key.with(&writer, "/products", &body);
+    let (keys, writing) = (request.write_keys(), Arc::clone(&catalog));
+    let carry_out = async move {
+        let draft = body.into_draft(None)?;
+        conditions.hold_for_collection()?;
+        let written = writing.create(draft, keys.nth(0), conversation).await?;
+        Ok(stored(&writer, &written))
+    };
+    request.once(&catalog, conversation, carry_out).await
 }
 
 /// Create or update a product.

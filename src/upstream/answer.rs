@@ -8,7 +8,7 @@ use super::transport::TransportError;
 use super::{UpstreamError, Validators};
 use crate::clock::Moment;
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, DATE, ETAG, HeaderName, LAST_MODIFIED};
+use http::header::{CONTENT_TYPE, DATE, ETAG, HeaderName, LAST_MODIFIED, RETRY_AFTER};
 use http::{HeaderMap, Response, StatusCode};
 use serde_json::value::RawValue;
 use std::time::Duration;
@@ -178,6 +178,13 @@ fn refusal(operation: Operation, response: &Response<Bytes>, now: Moment) -> Ups
     match status.as_u16() {
         401 | 403 => UpstreamError::Denied { status },
         404 | 410 => UpstreamError::Gone { status },
+        // A write with the same key is still under way there.
+        409 if operation == Operation::Create && response.headers().contains_key(RETRY_AFTER) => {
+            UpstreamError::Failing {
+                status,
+                retry_after: retry_after(response.headers(), now),
+            }
+        }
         400 | 409 | 412 | 422 if operation.is_write() => UpstreamError::Refused { status },
         429 | 500..=599 => UpstreamError::Failing {
             status,

@@ -9,16 +9,20 @@ use http::header::{
     ACCEPT, CONTENT_TYPE, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use uuid::Uuid;
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const CONVERSATION: HeaderName = HeaderName::from_static("x-conversation");
+
+/// Says that a write with the same value is the same write, to be done once.
+pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// A call as an operation describes it, before it becomes a request.
 pub(super) struct Asked {
     pub(super) operation: Operation,
     method: Method,
     url: String,
-    /// Conditions: `If-…`.
+    /// Conditions (`If-…`), the body's type, the write's key.
     headers: HeaderMap,
     body: Bytes,
 }
@@ -55,6 +59,14 @@ impl Asked {
             body,
             ..self
         }
+    }
+
+    /// The same write as every other with this key: done once, however often it is asked for.
+    pub(super) fn once(mut self, key: Option<Uuid>) -> Self {
+        let value = key.and_then(|key| HeaderValue::try_from(key.to_string()).ok());
+        self.headers
+            .extend(value.map(|value| (IDEMPOTENCY_KEY, value)));
+        self
     }
 
     pub(super) fn deleting(self) -> Self {

@@ -13,6 +13,7 @@ pub(super) struct Call {
     /// When it must have ended.
     pub(super) deadline: Moment,
     sent: Arc<AtomicBool>,
+    doubtful: Arc<AtomicBool>,
 }
 
 /// What a call does; the label in metrics.
@@ -67,12 +68,23 @@ impl Call {
             operation,
             deadline,
             sent: Arc::default(),
+            doubtful: Arc::default(),
         }
     }
 
     /// An attempt begins: from now on the call may have an effect.
     pub(super) fn mark_sent(&self) {
         self.sent.store(true, Ordering::Relaxed);
+    }
+
+    /// An attempt ended without saying whether it had an effect, and another is made.
+    pub(super) fn mark_doubtful(&self) {
+        self.doubtful.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether an attempt before the last may have had an effect.
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.doubtful.load(Ordering::Relaxed)
     }
 
     /// Whether both are the same call, at whichever attempt.

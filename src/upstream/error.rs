@@ -1,5 +1,6 @@
 //! What can go wrong with a call to the inventory.
 
+use http::StatusCode;
 use std::time::Duration;
 
 /// Why a call to the inventory did not give an answer, in terms of what the caller can do.
@@ -48,4 +49,24 @@ pub enum UpstreamError {
         /// 404 or 410.
         status: http::StatusCode,
     },
+}
+
+// === impl UpstreamError ===
+
+impl UpstreamError {
+    /// What the end of a write means after an earlier attempt at it that may have been carried out: an
+    /// end that would say that nothing happened, or that something else is in the way, says no more
+    /// than that it is not known.
+    pub(super) fn in_doubt(self) -> Self {
+        let unknown = match &self {
+            Self::NotReady | Self::Unreachable(_) | Self::Denied { .. } | Self::Gone { .. } => true,
+            Self::Refused { status } => *status == StatusCode::CONFLICT,
+            Self::Failing { status, .. } => !status.is_server_error(),
+            Self::Unknown(_) | Self::Invalid { .. } => false,
+        };
+        match unknown {
+            true => Self::Unknown(self.into()),
+            false => self,
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! Which attempts are made again, and when.
 
+use super::asked::IDEMPOTENCY_KEY;
 use super::call::Call;
 use super::transport::TransportError;
 use crate::clock::{Clock, Moment};
@@ -81,12 +82,17 @@ impl Policy<Request<Bytes>, Response<Bytes>, BoxError> for Retries {
         result: &mut Result<Response<Bytes>, BoxError>,
     ) -> Option<Self::Future> {
         let call = request.extensions().get::<Call>()?;
-        let pause = self.pause(judge(result, self.clock.now()), call.deadline)?;
+        let keyed = request.headers().contains_key(IDEMPOTENCY_KEY);
+        let judgement = judge(result, keyed, self.clock.now());
+        let pause = self.pause(judgement, call.deadline)?;
         if self.left == 0 || !self.budget.withdraw() {
             return None;
         }
         self.left -= 1;
         self.made += 1;
+        if keyed && may_have_had_an_effect(result) {
+            call.mark_doubtful();
+        }
         metrics::upstream_retry();
         Some(tokio::time::sleep(pause))
     }
@@ -95,8 +101,9 @@ impl Policy<Request<Bytes>, Response<Bytes>, BoxError> for Retries {
         if self.made == 0 {
             self.budget.deposit();
         }
-        // Only what is safe to repeat (RFC 9110 section 9.2.1).
-        (request.method() == Method::GET).then(|| request.clone())
+        // Only what is safe to repeat (RFC 9110 section 9.2.1), or is done once however often it is sent.
+        let safe = request.method() == Method::GET;
+        (safe || request.headers().contains_key(IDEMPOTENCY_KEY)).then(|| request.clone())
     }
 }
 
@@ -117,9 +124,14 @@ pub(super) fn retry_after(headers: &HeaderMap, now: Moment) -> Option<Duration> 
     )
 }
 
-fn judge(result: &Result<Response<Bytes>, BoxError>, now: Moment) -> Judgement {
+/// What the end of an attempt says; `keyed` where it carried an idempotency key.
+fn judge(result: &Result<Response<Bytes>, BoxError>, keyed: bool, now: Moment) -> Judgement {
     match result {
         Ok(response) => match response.status() {
+            // An earlier attempt is still under way there.
+            StatusCode::CONFLICT if keyed => {
+                retry_after(response.headers(), now).map_or(Judgement::Final, Judgement::AgainAfter)
+            }
             status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
                 retry_after(response.headers(), now).map_or(Judgement::Again, Judgement::AgainAfter)
             }
@@ -130,6 +142,14 @@ fn judge(result: &Result<Response<Bytes>, BoxError>, now: Moment) -> Judgement {
             // A connection that failed or broke, or an attempt that ran out of time.
             Some(TransportError::NotSent(_) | TransportError::Broken(_)) | None => Judgement::Again,
         },
+    }
+}
+
+/// Whether an attempt that failed may have been carried out all the same.
+fn may_have_had_an_effect(result: &Result<Response<Bytes>, BoxError>) -> bool {
+    match result {
+        Ok(response) => response.status().is_server_error(),
+        Err(error) => !matches!(error.downcast_ref(), Some(TransportError::NotSent(_))),
     }
 }
 
@@ -201,7 +221,27 @@ mod tests {
                 Judgement::Again,
             ),
         ] {
-            assert_eq!(judge(&result, now), expected, "{result:?}");
+            for keyed in [false, true] {
+                assert_eq!(judge(&result, keyed, now), expected, "{result:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_conflict_is_tried_again_where_it_says_when_and_the_call_has_a_key() {
+        let now = Moment::from_millis(0);
+        let pause = Judgement::AgainAfter(Duration::from_secs(2));
+        for (keyed, retry_after, expected) in [
+            (true, Some("2"), pause),
+            (true, None, Judgement::Final),
+            (false, Some("2"), Judgement::Final),
+        ] {
+            let mut response = Response::new(Bytes::new());
+            *response.status_mut() = StatusCode::CONFLICT;
+            if let Some(value) = retry_after {
+                *response.headers_mut() = headers(value);
+            }
+            assert_eq!(judge(&Ok(response), keyed, now), expected);
         }
     }
 

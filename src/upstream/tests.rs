@@ -7,6 +7,7 @@ use http::HeaderValue;
 use std::sync::Mutex;
 use tokio::time::sleep;
 use tower::BoxError;
+use transport::TransportError;
 
 const TEA: &str = r#"{"id":"p-1","name":"Tea","price":{"amount":5,"currency":"EUR"}}"#;
 
@@ -214,7 +215,7 @@ async fn a_pause_that_does_not_fit_is_left_to_the_caller() {
 async fn writes_are_never_repeated() {
     let (inventory, seen) = always(503, "");
     let cause = Conversation::new();
-    assert!(inventory.create(&draft(), cause).await.is_err());
+    assert!(inventory.create(&draft(), None, cause).await.is_err());
     assert!(
         inventory
             .replace(&id(), &draft(), &Expected::Anything, cause)
@@ -228,6 +229,55 @@ async fn writes_are_never_repeated() {
             .is_err()
     );
     assert_eq!(seen.lock().unwrap().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_create_with_a_key_is_repeated_with_the_same_key() {
+    let key = Uuid::from_u128(7);
+    let (inventory, seen) = scripted(config(), |nth| async move {
+        match nth {
+            0 => Err(TransportError::Broken("x".into()).into()),
+            1 => with_header(reply(409, "{}"), "retry-after", "1"),
+            _ => reply(201, TEA),
+        }
+    });
+    let draft = draft();
+    let created = inventory.create(&draft, Some(key), Conversation::new());
+    assert_eq!(created.await.unwrap().product.name, "Tea");
+    let seen = seen.lock().unwrap();
+    assert_eq!(seen.len(), 3);
+    for request in seen.iter() {
+        assert_eq!(request.headers()["idempotency-key"], key.to_string());
+        assert_eq!(request.body(), seen[0].body());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_that_denies_what_an_earlier_attempt_may_have_done_is_an_unknown_outcome() {
+    for (first, last, unknown) in [
+        ("broken", 409, true),
+        ("broken", 404, true),
+        ("broken", 401, true),
+        ("broken", 400, false),
+        ("broken", 422, false),
+        ("refused", 409, false),
+        ("500", 409, true),
+        ("429", 409, false),
+    ] {
+        let (inventory, _) = scripted(config(), move |nth| async move {
+            match (nth, first) {
+                (0, "broken") => Err(TransportError::Broken("x".into()).into()),
+                (0, "refused") => Err(TransportError::NotSent("x".into()).into()),
+                (0, status) => reply(status.parse().unwrap(), "{}"),
+                _ => reply(last, "{}"),
+            }
+        });
+        let result = inventory
+            .create(&draft(), Some(Uuid::from_u128(7)), Conversation::new())
+            .await;
+        let is_unknown = matches!(result, Err(UpstreamError::Unknown(_)));
+        assert_eq!(is_unknown, unknown, "{first}, then {last}: {result:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

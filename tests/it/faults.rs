@@ -105,8 +105,13 @@ async fn the_inventorys_key_appears_in_no_answer() {
 #[tokio::test(start_paused = true)]
 async fn reserved_paths_are_nowhere_whatever_the_method() {
     let app = Setup::products(1).warm().await;
-    for path in ["/products/search", "/products/batch", "/products/%73earch"] {
+    for path in [
+        "/products/search",
+        "/products/%73earch",
+        "/products/%62atch",
+    ] {
         for method in [Method::GET, Method::POST, Method::PUT, Method::DELETE] {
+            // Known as a product's path by then, where there is no POST.
             if method == Method::POST && path.contains('%') {
                 continue;
             }

@@ -10,6 +10,7 @@
 )]
 
 mod authority;
+mod batch;
 mod bundle;
 mod conditional;
 mod container;
@@ -20,6 +21,7 @@ mod guard;
 mod harness;
 mod health;
 mod house;
+mod idempotency;
 mod issuer;
 mod listing;
 mod operations;

@@ -78,7 +78,7 @@ impl Disk {
             let bytes = encode(key, record);
             let size = u32::try_from(key.len() + bytes.len()).unwrap_or(u32::MAX);
             let place = place(record.expires_at, key);
-            let had_place = self.order.insert(&place, &size.to_le_bytes())?;
+            let had_place = self.order.insert(place, &size.to_le_bytes())?;
             let old = self.records.insert(key, bytes)?;
             match had_place {
                 Some(old_size) => self.size.shrink(ORDER_BYTES + read_size(&old_size)),

@@ -71,6 +71,12 @@ pub enum ErrorCode {
     HeadersTooLarge,
     /// The client asks for more than it may in a second.
     TooManyRequests,
+    /// The `Idempotency-Key` was used for another request.
+    IdempotencyConflict,
+    /// The first request with this `Idempotency-Key` is still under way.
+    IdempotencyInFlight,
+    /// The batch has more items than one may have.
+    BatchSizeExceeded,
     /// The credential is missing or wrong.
     Unauthorized,
     /// The request carries two credentials.
@@ -91,7 +97,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All of them.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 43] = [
         Self::RouteNotFound,
         Self::MethodNotAllowed,
         Self::UriTooLong,
@@ -125,6 +131,9 @@ impl ErrorCode {
         Self::IdMismatch,
         Self::HeadersTooLarge,
         Self::TooManyRequests,
+        Self::IdempotencyConflict,
+        Self::IdempotencyInFlight,
+        Self::BatchSizeExceeded,
         Self::Unauthorized,
         Self::ConflictingCredentials,
         Self::InsufficientScope,
@@ -170,6 +179,9 @@ impl ErrorCode {
             Self::IdMismatch => "ID_MISMATCH",
             Self::HeadersTooLarge => "HEADERS_TOO_LARGE",
             Self::TooManyRequests => "TOO_MANY_REQUESTS",
+            Self::IdempotencyConflict => "IDEMPOTENCY_CONFLICT",
+            Self::IdempotencyInFlight => "IDEMPOTENCY_IN_FLIGHT",
+            Self::BatchSizeExceeded => "BATCH_SIZE_EXCEEDED",
             Self::Unauthorized => "UNAUTHORIZED",
             Self::ConflictingCredentials => "CONFLICTING_CREDENTIALS",
             Self::InsufficientScope => "INSUFFICIENT_SCOPE",
@@ -199,6 +211,7 @@ impl ErrorCode {
             | Self::IdMismatch
             | Self::HeadersTooLarge
             | Self::ConflictingCredentials
+            | Self::BatchSizeExceeded
             | Self::InvalidSelector => StatusCode::BAD_REQUEST,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::InvalidProductId
@@ -211,9 +224,11 @@ impl ErrorCode {
             }
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
-            Self::ProductConflict | Self::PatchTestFailed | Self::PatchPathMissing => {
-                StatusCode::CONFLICT
-            }
+            Self::ProductConflict
+            | Self::PatchTestFailed
+            | Self::PatchPathMissing
+            | Self::IdempotencyInFlight => StatusCode::CONFLICT,
+            Self::IdempotencyConflict => StatusCode::UNPROCESSABLE_ENTITY,
             Self::ProductGone => StatusCode::GONE,
             Self::ProductChanged | Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::PatchResultInvalid | Self::PatchTooCostly => StatusCode::UNPROCESSABLE_ENTITY,
@@ -266,6 +281,13 @@ impl ErrorCode {
             Self::IdMismatch => "The id in the body differs from the one in the path.",
             Self::HeadersTooLarge => "The headers are larger than 32 KiB.",
             Self::TooManyRequests => "Too many requests in a second; see Retry-After.",
+            Self::IdempotencyConflict => {
+                "This Idempotency-Key was used for another request; take a new one."
+            }
+            Self::IdempotencyInFlight => {
+                "The first request with this Idempotency-Key is still under way; repeat it later."
+            }
+            Self::BatchSizeExceeded => "The batch has more items than one may have.",
             Self::Unauthorized => "A valid credential is required.",
             Self::ConflictingCredentials => "Send an API key or a bearer token, not both.",
             Self::InsufficientScope => "The credential does not allow this.",

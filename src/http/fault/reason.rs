@@ -20,13 +20,15 @@ pub struct Reason {
     pub parameter: Option<String>,
     /// The request header it is about, in lower case.
     pub header: Option<&'static str>,
+    /// For a batch that is too large: how many items it has, and how many it may have.
+    pub size: Option<(usize, usize)>,
 }
 
 /// One thing that is wrong.
 #[derive(Serialize, ToSchema)]
 #[schema(as = FaultError)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct ErrorBody {
+pub(in crate::http) struct ErrorBody {
     /// For programs to decide on; absent on 5xx.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, nullable = false)]
@@ -46,6 +48,14 @@ pub(super) struct ErrorBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, nullable = false)]
     header: Option<&'static str>,
+    /// How many items the batch has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    item_count: Option<usize>,
+    /// How many items a batch may have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    max_allowed: Option<usize>,
 }
 
 // === impl Reason ===
@@ -59,6 +69,33 @@ impl Reason {
             field: None,
             parameter: None,
             header: None,
+            size: None,
+        }
+    }
+
+    /// The same in other words.
+    pub fn saying(self, description: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            description: description.into(),
+            ..self
+        }
+    }
+
+    /// The same about a member of the body.
+    pub fn about(self, field: &str) -> Self {
+        Self {
+            field: Some(field.to_owned()),
+            ..self
+        }
+    }
+
+    /// A batch whose list `field` has `count` items, and may have `most`.
+    pub fn too_many(field: &str, count: usize, most: usize) -> Self {
+        Self {
+            size: Some((count, most)),
+            ..Self::new(ErrorCode::BatchSizeExceeded)
+                .about(field)
+                .saying(format!("`{field}` must have at most {most} items"))
         }
     }
 
@@ -137,6 +174,8 @@ impl ErrorBody {
             field: None,
             parameter: None,
             header: None,
+            item_count: None,
+            max_allowed: None,
         }
     }
 }
@@ -149,6 +188,8 @@ impl From<&Reason> for ErrorBody {
             field: reason.field.clone(),
             parameter: reason.parameter.clone(),
             header: reason.header,
+            item_count: reason.size.map(|(count, _)| count),
+            max_allowed: reason.size.map(|(_, most)| most),
         }
     }
 }

@@ -37,6 +37,10 @@ pub(super) struct Traits {
     pub names_product: bool,
     /// Its answers have versions.
     pub is_negotiated: bool,
+    /// It may be repeated under a key.
+    pub takes_key: bool,
+    /// It is many in one: what a product alone would be refused for is told item by item.
+    pub is_batch: bool,
 }
 
 // === impl Traits ===
@@ -73,6 +77,8 @@ impl Traits {
             has_cursors: has(ParameterIn::Query, Some("after")),
             names_product: has(ParameterIn::Path, Some("productId")),
             is_negotiated: has_versions(operation),
+            takes_key: has(ParameterIn::Header, Some("idempotency-key")),
+            is_batch: operation.responses.responses.contains_key("207"),
         }
     }
 
@@ -104,13 +110,17 @@ impl Traits {
             ErrorCode::InvalidProductId | ErrorCode::ProductNotFound | ErrorCode::ProductGone => {
                 self.names_product
             }
-            ErrorCode::ProductChanged | ErrorCode::ProductConflict => self.is_write,
+            ErrorCode::ProductChanged | ErrorCode::ProductConflict => {
+                self.is_write && !self.is_batch
+            }
             ErrorCode::PreconditionFailed => self.is_conditional,
             ErrorCode::PatchTestFailed
             | ErrorCode::PatchPathMissing
             | ErrorCode::PatchResultInvalid
             | ErrorCode::PatchTooCostly => self.is_patch,
-            ErrorCode::ProductRejected => self.is_write && self.has_body,
+            ErrorCode::ProductRejected => self.is_write && self.has_body && !self.is_batch,
+            ErrorCode::IdempotencyConflict | ErrorCode::IdempotencyInFlight => self.takes_key,
+            ErrorCode::BatchSizeExceeded => self.is_batch,
             ErrorCode::UnsupportedMediaType
             | ErrorCode::BodyTooLarge
             | ErrorCode::BodyTimeout
@@ -222,6 +232,13 @@ fn typical(code: ErrorCode) -> Value {
             "colour",
             "`colour` is not a member of a product; free members go into `attributes`",
         ),
+        ErrorCode::BatchSizeExceeded => json!({
+            "errorCode": code.as_str(),
+            "description": "`items` must have at most 100 items",
+            "field": "items",
+            "itemCount": 120,
+            "maxAllowed": 100,
+        }),
         ErrorCode::IdMismatch => about("field", "id", "`id` must be equal to the id in the path"),
         _ => json!({ "errorCode": code.as_str(), "description": code.description() }),
     }

@@ -39,7 +39,7 @@ enum Kind {
 }
 
 /// The headers that answers have in common. One that an annotation describes itself stays as it is.
-const HEADERS: [CommonHeader; 8] = [
+const HEADERS: [CommonHeader; 11] = [
     CommonHeader {
         component: "x-conversation",
         name: "x-conversation",
@@ -80,6 +80,32 @@ const HEADERS: [CommonHeader; 8] = [
                 StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
             )
         },
+    },
+    CommonHeader {
+        component: "retry-after-in-flight",
+        name: "retry-after",
+        description: "Where the first request with this key is still under way: seconds after which to repeat it.",
+        kind: Kind::Number { example: 1 },
+        is_certain: false,
+        comes_with: |status, traits| status == StatusCode::CONFLICT && traits.takes_key,
+    },
+    CommonHeader {
+        component: "idempotency-key",
+        name: "idempotency-key",
+        description: "The request's, where it had one that is a UUID.",
+        kind: Kind::Text {
+            example: "8e03978e-40d5-43e8-bc93-6894a57f9324",
+        },
+        is_certain: false,
+        comes_with: |_, traits| traits.takes_key,
+    },
+    CommonHeader {
+        component: "x-idempotency-replayed",
+        name: "x-idempotency-replayed",
+        description: "The request was carried out before, and this was its answer.",
+        kind: Kind::Exactly("true"),
+        is_certain: false,
+        comes_with: |status, traits| traits.takes_key && !status.is_server_error(),
     },
     CommonHeader {
         component: "www-authenticate",
@@ -371,6 +397,7 @@ fn example_of(name: &str, status: StatusCode) -> Option<Value> {
     match name {
         "Health" if status.is_success() => Some(schema::health("Healthy")),
         "Health" => Some(schema::health("Unhealthy")),
+        "BatchAnswer" => Some(schema::batch(status)),
         _ => schema::example(name),
     }
 }

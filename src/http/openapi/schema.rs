@@ -1,6 +1,7 @@
 //! The shapes of what goes over the wire, for the document. Rendering and parsing
 //! live in [`product`](crate::product); a test holds what it renders against these.
 
+use http::StatusCode;
 use serde_json::{Map, Value, json};
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
@@ -296,8 +297,37 @@ pub(super) fn example(name: &str) -> Option<Value> {
             "paths": { "/products": { "get": { "operationId": "queryProducts" } } },
             "components": { "schemas": { "Product": { "type": "object" } } }
         })),
+        "NewBatch" => Some(json!({ "items": [new_product(), {
+            "name": "Mug", "price": { "amount": 900, "currency": "EUR" }
+        }] })),
+        "DeleteBatch" => Some(json!({ "ids": ["KETTLE-17", "MUG-3"] })),
         _ => None,
     }
+}
+
+/// What a batch of one item looks like that was answered with `status`; of two, where one failed.
+pub(super) fn batch(status: StatusCode) -> Value {
+    let item = json!({ "index": 0, "status": 204, "id": "KETTLE-17" });
+    let created = json!({
+        "index": 0, "status": 201, "id": "KETTLE-17", "location": "/products/KETTLE-17"
+    });
+    let all = json!({ "total": 1, "succeeded": 1, "failed": 0 });
+    match status {
+        StatusCode::OK => return json!({ "summary": all, "results": [item] }),
+        StatusCode::CREATED => return json!({ "summary": all, "results": [created] }),
+        _ => {}
+    }
+    json!({
+        "summary": { "total": 2, "succeeded": 1, "failed": 1 },
+        "results": [
+            created,
+            { "index": 1, "status": 400, "errors": [{
+                "errorCode": "REQUIRED_FIELD_MISSING",
+                "description": "`price` is required",
+                "field": "price"
+            }] }
+        ]
+    })
 }
 
 /// What health looks like when it is `status`.

@@ -157,7 +157,7 @@ async fn writes_say_what_they_are_for() {
         etag: None,
         ..tag.clone()
     };
-    inventory.create(&draft(), cause).await.unwrap();
+    inventory.create(&draft(), None, cause).await.unwrap();
     let (_, created) = inventory
         .replace(&id(), &draft(), &Expected::Unchanged(tag), cause)
         .await
@@ -227,7 +227,7 @@ async fn a_patch_is_guarded_by_a_date_where_the_tag_is_weak_and_a_creation_by_an
 async fn a_refused_write_changed_nothing() {
     for status in [400, 409, 412, 422] {
         let (inventory, _) = always(status, "");
-        let result = inventory.create(&draft(), Conversation::new()).await;
+        let result = inventory.create(&draft(), None, Conversation::new()).await;
         assert!(
             matches!(result, Err(UpstreamError::Refused { .. })),
             "{status}"
