@@ -227,6 +227,11 @@ impl Catalog {
         (self.index().len(), self.index().is_complete())
     }
 
+    /// What the index of all products holds, in bytes: part of what [`stats`](Self::stats) says.
+    pub fn index_bytes(&self) -> usize {
+        self.index().bytes()
+    }
+
     /// What the cache knows about one product, without touching it.
     pub fn inspect(&self, id: &ProductId) -> Option<Inspection> {
         self.cache.inspect(id)
