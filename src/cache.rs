@@ -317,6 +317,14 @@ impl<S: Source> Cache<S> {
         self.inner.tiers.peek(key)
     }
 
+    /// Replaces the held value of a key by one of the same content that holds more: something that
+    /// was derived from it and is worth keeping beside it. `enrich` makes it, or says that the held value
+    /// is not the one to add to. What does not fit the cap is not kept.
+    pub fn enrich(&self, key: &S::Key, enrich: impl FnOnce(&S::Value) -> Option<S::Value>) {
+        let inner = &self.inner;
+        inner.fence.in_order(|| inner.tiers.enrich(key, enrich));
+    }
+
     /// Replaces the source's note, which is stored beside the values.
     pub fn note(&self, note: Vec<u8>) {
         self.inner.tiers.journal.note(note);

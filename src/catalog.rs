@@ -8,6 +8,7 @@ mod index;
 mod invalidate;
 mod precondition;
 mod read;
+mod renditions;
 mod source;
 mod stored;
 mod turn;
@@ -16,14 +17,16 @@ mod write;
 
 pub use crate::cache::{Entry, EvictionCause, Inspection, Outcome, Stats};
 pub use crate::product::{
-    Criteria, Cursor, Draft, PageQuery, Patch, PatchProblem, PatchProblemCode, Place, Position,
-    Problem, ProblemCode, Product, ProductId, QueryProblem, QueryProblemCode, Representation,
+    Coding, Criteria, Cursor, Draft, Effort, LEAST_ENCODED, PageQuery, Patch, PatchProblem,
+    PatchProblemCode, Place, Position, Problem, ProblemCode, Product, ProductId, QueryProblem,
+    QueryProblemCode, Rendition, Representation, Version, entity_tag, flatten,
 };
 pub use batch::{BatchDone, BatchWrite};
 pub use health::{Check, CheckStatus, Health};
 pub use idempotency::{KEPT_FOR, KeptAnswer, NotRepeatable, Once, Repeatable};
 pub use invalidate::{Invalidated, Mode, Selector};
 pub use precondition::Precondition;
+pub use renditions::{Renditions, Shape, Unrenderable, encode};
 pub use stored::Stored;
 pub use warmup::Progress;
 
@@ -33,6 +36,7 @@ use crate::telemetry::metrics;
 use crate::upstream::Inventory;
 use idempotency::UnderWay;
 use index::Index;
+use renditions::Workshop;
 use source::Products;
 use std::sync::Arc;
 use std::time::Duration;
@@ -163,6 +167,7 @@ pub struct Catalog {
     progress: watch::Sender<Progress>,
     tasks: TaskTracker,
     under_way: UnderWay,
+    workshop: Workshop,
 }
 
 // === impl Catalog ===
@@ -186,6 +191,7 @@ impl Catalog {
             progress: watch::Sender::new(Progress::default()),
             tasks,
             under_way: UnderWay::default(),
+            workshop: Workshop::default(),
         }
     }
 

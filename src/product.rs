@@ -1,5 +1,6 @@
 //! Products, and nothing but: no I/O, no clock, no framework.
 
+mod coding;
 mod criteria;
 mod cursor;
 mod draft;
@@ -9,7 +10,9 @@ mod query;
 mod representation;
 mod strict;
 mod tag;
+mod version;
 
+pub use coding::{Coding, Effort, LEAST_ENCODED};
 pub use criteria::{Comparison, Criteria, Field, Fingerprint, Key, Operand, Place, SortKey, Term};
 pub use cursor::Cursor;
 pub use draft::{Draft, Problem, ProblemCode};
@@ -19,5 +22,6 @@ pub use model::{
 };
 pub use patch::{Amendment, Patch, PatchProblem, PatchProblemCode};
 pub use query::{PageQuery, Position, QueryProblem, QueryProblemCode};
-pub use representation::{LastModified, Representation};
+pub use representation::{LastModified, Rendition, Representation, entity_tag};
 pub use tag::is_same_value;
+pub use version::{Version, flatten};

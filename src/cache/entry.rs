@@ -32,6 +32,13 @@ impl<V> Entry<V> {
         }
     }
 
+    /// The same entry with another value in it: same times, same trust.
+    pub fn with(&self, value: V, weight_bytes: usize) -> Self {
+        let entry = Self::new(value, self.as_of(), self.jitter_per_mille, weight_bytes);
+        entry.trust(self.trusted());
+        entry
+    }
+
     /// When the upstream last vouched for the value.
     pub fn as_of(&self) -> Moment {
         Moment::from_millis(self.as_of.load(Ordering::Relaxed))

@@ -118,6 +118,12 @@ impl<K: Clone + Eq + Hash, F: Clone> Fence<K, F> {
         apply()
     }
 
+    /// Applies what is no fact about any key, in the order of facts.
+    pub fn in_order<R>(&self, apply: impl FnOnce() -> R) -> R {
+        let _state = self.lock();
+        apply()
+    }
+
     /// Applies what the load behind `ticket` found out about `key`, and makes it a fact as of when the
     /// load began.
     ///

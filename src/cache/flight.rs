@@ -105,19 +105,21 @@ impl<S: Source> Inner<S> {
                     return Err(Failure::Crashed);
                 };
                 let settled = self.fence.settle(ticket, key, || {
-                    let held = self.tiers.peek(key);
-                    if held.is_some_and(|held| Arc::ptr_eq(&held, &entry)) {
-                        self.tiers.touch(key, &entry, as_of);
-                    } else {
+                    match self.tiers.peek(key) {
+                        // The same, or the same with more beside it.
+                        Some(held) if self.tiers.source.same(&held, &entry) => {
+                            self.tiers.touch(key, &held, as_of);
+                            held
+                        }
                         // Evicted or replaced by something older meanwhile: this is the newest.
-                        entry.confirm(as_of);
-                        self.tiers.keep(key, &entry);
+                        _ => {
+                            entry.confirm(as_of);
+                            self.tiers.keep(key, &entry);
+                            Arc::clone(&entry)
+                        }
                     }
                 });
-                match settled {
-                    Ok(()) => Ok(entry),
-                    Err(_) => Ok(self.newest(key, entry)),
-                }
+                Ok(settled.unwrap_or_else(|_| self.newest(key, entry)))
             }
             Ok(Loaded::Gone(how)) => {
                 let until = self.clock.now() + self.tiers.config.negative_ttl;

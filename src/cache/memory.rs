@@ -114,6 +114,11 @@ impl<K: Clone + Eq + Hash, V> Memory<K, V> {
         self.tier.weight() + weight as u64 <= capacity - capacity / 100
     }
 
+    /// Whether an entry of this weight would be kept, if need be at the cost of others.
+    pub fn takes(&self, weight: usize) -> bool {
+        weight as u64 <= self.tier.shard_capacity() / 2
+    }
+
     /// Entries held.
     pub fn len(&self) -> usize {
         self.tier.len()

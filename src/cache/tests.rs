@@ -69,7 +69,8 @@ impl Source for Numbers {
     }
 
     fn same(&self, held: &String, listed: &String) -> bool {
-        held == listed
+        // What is derived from a value stands behind a plus.
+        held.split('+').next() == listed.split('+').next()
     }
 
     fn encode_key(&self, key: &u32) -> Vec<u8> {
@@ -561,6 +562,9 @@ async fn the_bytes_held_never_pass_the_cap_while_keys_are_reused() {
                     .cache
                     .confirm(&listing, &key, value, bench.clock.now());
             }
+            4..=6 => bench
+                .cache
+                .enrich(&key, |held| Some(format!("{held}+{value}"))),
             _ => bench.put(key, &value).await,
         }
         let stats = bench.cache.stats();
@@ -577,6 +581,71 @@ async fn the_bytes_held_never_pass_the_cap_while_keys_are_reused() {
             .contains(&(EvictionCause::Size, stats.evictions[0].1))
     );
     assert!(stats.evictions[0].1 > 1000, "{stats:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_derived_from_a_value_counts_and_goes_with_it() {
+    let bench = Bench::new(Numbers::of(&[]), |_| {});
+    bench.put(1, "one").await;
+    let plain = bench.cache.peek(&1).unwrap();
+    let before = bench.cache.stats().bytes;
+    bench.cache.distrust(&1, Trust::Unconfirmed);
+
+    bench
+        .cache
+        .enrich(&1, |held| Some(format!("{held}+derived")));
+    let held = bench.cache.peek(&1).unwrap();
+    assert_eq!(**held, "one+derived");
+    assert_eq!(bench.cache.stats().bytes, before + "+derived".len() as u64);
+    assert_eq!(
+        (held.as_of(), held.trusted(), held.jitter_per_mille()),
+        (plain.as_of(), Trust::Unconfirmed, plain.jitter_per_mille())
+    );
+
+    bench.cache.enrich(&1, |_| None);
+    bench
+        .cache
+        .enrich(&2, |_| panic!("nothing is held of this key"));
+    bench.put(1, "two").await;
+    assert_eq!(**bench.cache.peek(&1).unwrap(), "two");
+    assert_eq!(bench.cache.stats().bytes, before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_derived_is_not_kept_where_it_does_not_fit() {
+    let bench = Bench::new(Numbers::of(&[]), |_| {});
+    bench.put(1, "one").await;
+    let large = "+".repeat(600 << 10);
+    bench
+        .cache
+        .enrich(&1, |held| Some(format!("{held}{large}")));
+    assert_eq!(**bench.cache.peek(&1).unwrap(), "one");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_derived_stays_while_the_value_is_confirmed() {
+    let bench = Bench::new(Numbers::gated(&[(1, "one")]), |_| {});
+    bench.open_gate(1);
+    bench.get(1).await.unwrap();
+    *bench.cache.source().unchanged.lock().unwrap() = true;
+    tokio::time::sleep(Duration::from_secs(105)).await;
+
+    let asked_at = bench.clock.now();
+    assert_eq!(bench.get(1).await, ok("one", Outcome::Stale));
+    bench.settle().await;
+    bench
+        .cache
+        .enrich(&1, |held| Some(format!("{held}+derived")));
+    bench.open_gate(1);
+    bench.settle().await;
+    let held = bench.cache.peek(&1).unwrap();
+    assert_eq!((held.as_str(), held.as_of()), ("one+derived", asked_at));
+
+    let listing = bench.cache.begin_listing();
+    bench
+        .cache
+        .confirm(&listing, &1, "one".to_owned(), bench.clock.now());
+    assert_eq!(**bench.cache.peek(&1).unwrap(), "one+derived");
 }
 
 #[tokio::test(start_paused = true)]

@@ -221,6 +221,24 @@ impl<S: Source> Tiers<S> {
         }
     }
 
+    /// Replaces a held value by one of the same content that holds more, as `enrich` makes it, where
+    /// that fits; everything else stays as it was, on disk too.
+    pub fn enrich(&self, key: &S::Key, enrich: impl FnOnce(&S::Value) -> Option<S::Value>) {
+        let Some(memory) = &self.memory else { return };
+        let Some(held) = memory.peek(key) else { return };
+        let Some(value) = enrich(&held) else { return };
+        let weight = self.source.weight(key, &value) + overhead_bytes::<S::Key, S::Value>();
+        // What is derived from a value may be as heavy as the value itself.
+        if weight > 2 * self.config.max_entry_bytes || !memory.takes(weight) {
+            return;
+        }
+        let (kept, evicted) = memory.insert(key.clone(), Arc::new(held.with(value, weight)));
+        if !kept {
+            self.mark_row(key, &held, false);
+        }
+        self.note_evicted(evicted);
+    }
+
     /// Notes that the upstream vouched for an entry anew.
     pub fn touch(&self, key: &S::Key, entry: &Entry<S::Value>, as_of: Moment) {
         entry.confirm(as_of);

@@ -1,6 +1,7 @@
 //! What the cache holds for a product, and how that lies on disk.
 
 use super::index::Content;
+use super::renditions::Renditions;
 use crate::product::Representation;
 use crate::upstream::{Confirmed, Validators};
 use bytes::Bytes;
@@ -17,6 +18,8 @@ pub struct Stored {
     pub representation: Representation,
     /// What the next conditional call to the inventory carries.
     pub validators: Validators,
+    /// What was made of the representation so far; not on disk.
+    pub renditions: Renditions,
 }
 
 // === impl Stored ===
@@ -27,6 +30,7 @@ impl Stored {
         Self {
             representation: confirmed.product.render(now_secs),
             validators: confirmed.validators.clone(),
+            renditions: Renditions::default(),
         }
     }
 
@@ -55,6 +59,7 @@ impl Stored {
                 .map_or(0, |modified| header(modified.header.len()))
             + text(&self.validators.etag)
             + text(&self.validators.last_modified)
+            + self.renditions.heap_bytes()
     }
 
     /// The bytes on disk: four fields behind their lengths, then the body.
@@ -106,6 +111,7 @@ impl Stored {
         Some(Self {
             representation: Representation::restore(Bytes::copy_from_slice(rest), etag, modified)?,
             validators,
+            renditions: Renditions::default(),
         })
     }
 }
@@ -127,6 +133,7 @@ mod tests {
                     etag: etag.map(Into::into),
                     last_modified: date.map(Into::into),
                 },
+                renditions: Renditions::default(),
             };
             prop_assert_eq!(Stored::decode(&stored.encode()), Some(stored));
         }

@@ -7,7 +7,7 @@ use super::auth::Writer;
 use super::extract::JsonBody;
 use super::fault::{ErrorCode, Fault, Reason};
 use super::idempotency::IdempotencyKey;
-use crate::catalog::{BatchDone, BatchWrite, Catalog, CatalogError, Draft, ProductId};
+use crate::catalog::{BatchDone, BatchWrite, Catalog, CatalogError, Draft, ProductId, Version};
 use crate::telemetry::Conversation;
 use answer::Outcome;
 pub(super) use answer::{BatchAnswer, DeleteBatch, NewBatch};
@@ -67,9 +67,10 @@ pub(super) async fn create_products(
     let request = key.with(&writer, PATH, &body);
     let (keys, writing) = (request.write_keys(), Arc::clone(&catalog));
     let carry_out = async move {
+        let version = body.1;
         let drafts = CREATE.read(&body.0)?.into_iter().enumerate();
         let items = drafts.map(|(index, item)| {
-            let draft = Box::new(draft(item)?);
+            let draft = Box::new(draft(item, version)?);
             let key = keys.nth(index);
             Ok(BatchWrite::Create { draft, key })
         });
@@ -138,8 +139,8 @@ fn outcome(id: Option<ProductId>, result: Option<Result<BatchDone, CatalogError>
     }
 }
 
-fn draft(item: &RawValue) -> Result<Draft, Fault> {
-    Draft::parse(item.get().as_bytes(), None)
+fn draft(item: &RawValue, version: Version) -> Result<Draft, Fault> {
+    Draft::parse_version(version, item.get().as_bytes(), None)
         .map_err(|problems| Fault::all(problems.into_iter().map(Reason::from).collect()))
 }
 

@@ -2,18 +2,21 @@
 //!
 //! `Expires` and `Age` are never sent.
 
+mod media_type;
 mod policy;
 
+pub use media_type::Media;
 pub use policy::{Class, Keep, Policies, Policy, TABLE, Then};
 
 use super::conditional::{Current, Verdict, of_read};
 use super::extract::Conditions;
 use super::fault::{Fault, NO_STORE};
-use crate::catalog::{Outcome, Served};
+use super::media::NEGOTIATED;
+use crate::catalog::{Coding, Effort, Outcome, Rendition, Served, encode};
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, LAST_MODIFIED, VARY};
+use http::header::{CACHE_CONTROL, CONTENT_ENCODING, ETAG, LAST_MODIFIED, VARY};
 use http::{HeaderName, HeaderValue, StatusCode};
 use hyper::body::Frame;
 use std::convert::Infallible;
@@ -30,9 +33,6 @@ pub const X_CACHE_STALE: HeaderName = HeaderName::from_static("x-cache-stale");
 /// Marks a configured stand-in.
 pub const X_CACHE_FALLBACK: HeaderName = HeaderName::from_static("x-cache-fallback");
 
-/// The media type of version 2 representations.
-pub const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/json;v=2");
-const NEGOTIATED: HeaderValue = HeaderValue::from_static("Accept, Accept-Encoding");
 const TRUE: HeaderValue = HeaderValue::from_static("true");
 
 /// The longest `ttl` said; an sf-integer has 15 digits at most.
@@ -41,8 +41,10 @@ const LONGEST_TTL: u64 = 999_999_999_999_999;
 /// What a representation says about itself.
 #[derive(Clone, Debug)]
 pub struct Metadata {
-    /// Its media type, with its version where it has one.
-    pub content_type: HeaderValue,
+    /// Its media type.
+    pub media: Media,
+    /// The coding of its body.
+    pub coding: Coding,
     /// Strong entity tag.
     pub etag: HeaderValue,
     /// Whole seconds since the Unix epoch, and the same as a header value.
@@ -64,19 +66,24 @@ pub struct NoBody;
 
 impl Policies {
     /// Answers a GET or HEAD of one product.
-    pub fn product(&self, conditions: &Conditions, served: &Served) -> Response {
-        let representation = &served.stored.representation;
-        let modified = representation.last_modified.as_ref();
+    pub fn product(
+        &self,
+        conditions: &Conditions,
+        served: &Served,
+        rendition: Rendition,
+    ) -> Response {
+        let modified = served.stored.representation.last_modified.as_ref();
         let class = class_of(served.outcome, Class::Product);
         let metadata = Metadata {
-            content_type: MEDIA_TYPE,
-            etag: representation.etag.clone(),
+            media: Media::Versioned(rendition.version),
+            coding: rendition.coding,
+            etag: rendition.etag,
             last_modified: modified.map(|modified| (modified.secs, modified.header.clone())),
             cache_control: self.cache_control(class, served.remaining),
             cache_status: Some(cache_status(served.outcome, served.remaining)),
             mark: mark(served.outcome),
         };
-        respond(conditions, metadata, || representation.body.clone())
+        respond(conditions, metadata, || rendition.body)
     }
 }
 
@@ -108,11 +115,7 @@ pub fn respond(
     metadata: Metadata,
     body: impl FnOnce() -> Bytes,
 ) -> Response {
-    let current = Current {
-        etag: Some(&metadata.etag),
-        last_modified: metadata.last_modified.as_ref().map(|(secs, _)| *secs),
-    };
-    let not_modified = match of_read(conditions.headers(), current) {
+    let not_modified = match verdict(conditions, &metadata) {
         Verdict::Proceed => false,
         Verdict::NotModified => true,
         Verdict::Failed(header) => return Fault::precondition_failed(header).into_response(),
@@ -138,11 +141,43 @@ pub fn respond(
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         return response;
     }
-    headers.insert(CONTENT_TYPE, metadata.content_type);
+    metadata.media.describe(headers);
+    if metadata.coding != Coding::Identity {
+        let coding = HeaderValue::from_static(metadata.coding.as_str());
+        headers.insert(CONTENT_ENCODING, coding);
+    }
     if let Some((_, value)) = metadata.last_modified {
         headers.insert(LAST_MODIFIED, value);
     }
     response
+}
+
+/// What the request's conditions say about this very representation.
+fn verdict(conditions: &Conditions, metadata: &Metadata) -> Verdict {
+    let current = Current {
+        etag: Some(&metadata.etag),
+        last_modified: metadata.last_modified.as_ref().map(|(secs, _)| *secs),
+    };
+    of_read(conditions.headers(), current)
+}
+
+/// Answers like [`respond`] with a body that is made, and encoded, for this answer alone.
+///
+/// # Errors
+/// 500 if the encoder gave up.
+pub async fn respond_encoded(
+    conditions: &Conditions,
+    metadata: Metadata,
+    body: impl FnOnce() -> Bytes,
+) -> Result<Response, Fault> {
+    let coding = metadata.coding;
+    if coding == Coding::Identity || verdict(conditions, &metadata) != Verdict::Proceed {
+        return Ok(respond(conditions, metadata, body));
+    }
+    let Some(encoded) = encode(body(), coding, Effort::Once).await else {
+        return Err(Fault::internal(format!("{} gave up", coding.as_str())));
+    };
+    Ok(respond(conditions, metadata, || encoded))
 }
 
 /// `Cache-Status` for a read that was satisfied so.
@@ -207,7 +242,7 @@ mod tests {
     use crate::clock::Moment;
     use crate::product::{Attributes, Price, Product};
     use http::HeaderMap;
-    use http::header::{CONTENT_LENGTH, EXPIRES, IF_MODIFIED_SINCE, IF_NONE_MATCH};
+    use http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPIRES, IF_MODIFIED_SINCE, IF_NONE_MATCH};
     use std::sync::Arc;
 
     /// Sun, 06 Nov 1994 08:49:37 GMT.
@@ -239,6 +274,7 @@ mod tests {
             stored: entry(Stored {
                 representation: product.render(2_000_000_000),
                 validators: Default::default(),
+                renditions: Default::default(),
             }),
             outcome,
             remaining: Duration::from_secs(remaining),
@@ -246,7 +282,9 @@ mod tests {
     }
 
     fn answer(served: &Served, headers: HeaderMap) -> Response {
-        Policies::new(Duration::from_secs(300)).product(&Conditions::new(headers), served)
+        let rendition = served.stored.representation.rendition();
+        let policies = Policies::new(Duration::from_secs(300));
+        policies.product(&Conditions::new(headers), served, rendition)
     }
 
     #[test]

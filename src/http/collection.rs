@@ -4,6 +4,7 @@ use super::caching::Policies;
 use super::extract::{Conditions, Query};
 use super::fault::Fault;
 use super::list;
+use super::media::Accepted;
 use super::openapi::ProductPage;
 use crate::catalog::Catalog;
 use crate::telemetry::Conversation;
@@ -42,8 +43,9 @@ pub(super) async fn query_products(
     State(policies): State<Arc<Policies>>,
     Query(query): Query,
     conversation: Conversation,
+    accepted: Accepted,
     conditions: Conditions,
 ) -> Result<Response, Fault> {
     let page = catalog.page(&query, conversation).await?;
-    Ok(list::answer(&policies, &conditions, &page))
+    list::answer(&policies, &conditions, accepted, &page).await
 }

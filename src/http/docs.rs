@@ -2,16 +2,15 @@
 //!
 //! What the page consists of is named by its content, so that a copy of it never goes stale.
 
-use super::caching::{Class, Metadata, Policies, respond};
+use super::caching::{Class, Policies};
 use super::extract::Conditions;
 use super::fault::{ErrorCode, Fault};
+use super::file::File;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, LOCATION};
 use http::{HeaderValue, StatusCode};
-use sha2::{Digest, Sha256};
 use std::io::{Cursor, Read};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -51,13 +50,6 @@ struct Site {
     assets: Vec<(String, File)>,
 }
 
-/// A file as it is served.
-struct File {
-    body: Bytes,
-    etag: HeaderValue,
-    content_type: HeaderValue,
-}
-
 // === impl Site ===
 
 impl Site {
@@ -82,7 +74,7 @@ impl Site {
         let mut page = PAGE.to_owned();
         let mut assets = Vec::with_capacity(parts.len());
         for (name, file) in parts {
-            let address = file.name(name);
+            let address = address(name, &file);
             page = page.replace(&format!("{{{name}}}"), &format!("docs/assets/{address}"));
             assets.push((address, file));
         }
@@ -93,38 +85,12 @@ impl Site {
     }
 }
 
-// === impl File ===
-
-impl File {
-    fn new(body: Bytes, content_type: HeaderValue) -> Self {
-        let tag = format!("\"{:x}\"", Sha256::digest(&body));
-        Self {
-            body,
-            // Hexadecimal digits and quotes are always a valid header value.
-            etag: HeaderValue::try_from(tag).unwrap_or_else(|_| HeaderValue::from_static("\"\"")),
-            content_type,
-        }
-    }
-
-    /// `name` with the beginning of the content's digest in it.
-    fn name(&self, name: &str) -> String {
-        let digest = self.etag.to_str().unwrap_or_default().trim_matches('"');
-        let digest = digest.get(..DIGITS).unwrap_or(digest);
-        let (stem, ending) = name.rsplit_once('.').unwrap_or((name, ""));
-        format!("{stem}-{digest}.{ending}")
-    }
-
-    fn answer(&self, policies: &Policies, conditions: &Conditions, class: Class) -> Response {
-        let metadata = Metadata {
-            content_type: self.content_type.clone(),
-            etag: self.etag.clone(),
-            last_modified: None,
-            cache_control: policies.cache_control(class, Duration::ZERO),
-            cache_status: None,
-            mark: None,
-        };
-        respond(conditions, metadata, || self.body.clone())
-    }
+/// `name` with the beginning of the content's digest in it.
+fn address(name: &str, file: &File) -> String {
+    let digest = file.digest();
+    let digest = digest.get(..DIGITS).unwrap_or(digest);
+    let (stem, ending) = name.rsplit_once('.').unwrap_or((name, ""));
+    format!("{stem}-{digest}.{ending}")
 }
 
 /// Whoever comes to the root wants to know what is here.
@@ -140,7 +106,8 @@ pub(super) async fn page(
     conditions: Conditions,
 ) -> Result<Response, Fault> {
     let site = site()?;
-    let mut response = site.page.answer(&policies, &conditions, Class::Document);
+    let answer = site.page.answer(&policies, &conditions, Class::Document);
+    let mut response = answer.await?;
     response
         .headers_mut()
         .insert(CONTENT_SECURITY_POLICY, SELF_ONLY);
@@ -157,7 +124,8 @@ pub(super) async fn asset(
     let Path(name) = name.map_err(|_| nowhere())?;
     let asset = site()?.assets.iter().find(|(address, _)| *address == name);
     let (_, file) = asset.ok_or_else(nowhere)?;
-    Ok(file.answer(&policies, &conditions, Class::ContentAddressed))
+    file.answer(&policies, &conditions, Class::ContentAddressed)
+        .await
 }
 
 fn site() -> Result<&'static Site, Fault> {
@@ -168,17 +136,18 @@ fn site() -> Result<&'static Site, Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sha2::{Digest, Sha256};
 
     #[test]
     fn the_page_names_every_asset_by_its_content_and_nothing_outside() {
         let site = SITE.as_ref().unwrap();
-        let page = std::str::from_utf8(&site.page.body).unwrap();
+        let page = std::str::from_utf8(site.page.body()).unwrap();
         assert_eq!(site.assets.len(), 4);
         for (name, file) in &site.assets {
-            let digest = format!("{:x}", Sha256::digest(&file.body));
+            let digest = format!("{:x}", Sha256::digest(file.body()));
             assert!(name.contains(&digest[..DIGITS]), "{name}");
             assert_eq!(page.matches(&format!("\"docs/assets/{name}\"")).count(), 1);
-            assert!(file.body.len() > 100, "{name}");
+            assert!(file.body().len() > 100, "{name}");
         }
         assert!(!page.contains('{') && !page.contains("//"), "{page}");
     }

@@ -2,11 +2,12 @@
 //! [`Fault`].
 
 use super::fault::{ErrorCode, Fault, Reason};
-use crate::catalog::{Draft, PageQuery, Patch, ProductId};
+use super::media;
+use crate::catalog::{Draft, PageQuery, Patch, ProductId, Version};
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -44,9 +45,9 @@ pub struct EntryId(pub ProductId);
 #[derive(Clone, Debug)]
 pub struct Query(pub PageQuery);
 
-/// A whole JSON body, not parsed yet.
+/// A whole JSON body, not parsed yet, and the version it is announced to be in.
 #[derive(Clone, Debug)]
-pub struct JsonBody(pub Bytes);
+pub struct JsonBody(pub Bytes, pub Version);
 
 /// A whole JSON Patch.
 #[derive(Clone, Debug)]
@@ -110,7 +111,7 @@ impl JsonBody {
     /// # Errors
     /// A fault with everything that is wrong with it.
     pub fn into_draft(self, id: Option<&ProductId>) -> Result<Draft, Fault> {
-        Draft::parse(&self.0, id)
+        Draft::parse_version(self.1, &self.0, id)
             .map_err(|problems| Fault::all(problems.into_iter().map(Reason::from).collect()))
     }
 }
@@ -119,10 +120,8 @@ impl<S: Sync> FromRequest<S> for JsonBody {
     type Rejection = Fault;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Fault> {
-        if !is_plain_json(request.headers()) {
-            return Err(Fault::new(ErrorCode::UnsupportedMediaType));
-        }
-        whole(request).await.map(Self)
+        let version = announced_version(request.headers())?;
+        whole(request).await.map(|body| Self(body, version))
     }
 }
 
@@ -132,7 +131,7 @@ impl<S: Sync> FromRequest<S> for PatchBody {
     type Rejection = Fault;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Fault> {
-        if !is_announced_as(JSON_PATCH, request.headers()) {
+        if !is_announced_as("json-patch+json", request.headers()) {
             let code = ErrorCode::UnsupportedMediaType;
             let reason = Reason::header(code, "content-type", PATCH_RULE);
             let accepted = HeaderValue::from_static(JSON_PATCH);
@@ -193,37 +192,47 @@ impl<S: Sync> FromRequestParts<S> for Conditions {
     }
 }
 
-/// Whether the body is announced as JSON that we read: `application/json`, at most with `v=2` and
+/// The version that the body is announced to be in: `application/json`, at most with `v` and
 /// `charset=utf-8`, and without a content coding.
-fn is_plain_json(headers: &HeaderMap) -> bool {
-    is_announced_as("application/json", headers)
+fn announced_version(headers: &HeaderMap) -> Result<Version, Fault> {
+    let refused = |name, value| Err(Fault::new(ErrorCode::UnsupportedMediaType).with(name, value));
+    let Some(version) = announced(headers, "json") else {
+        return refused(ACCEPT, media::versioned_types());
+    };
+    let mut codings = headers.get_all(CONTENT_ENCODING).iter();
+    if codings.any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        return refused(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    }
+    Ok(version)
 }
 
-/// The same of another media type.
-fn is_announced_as(expected: &str, headers: &HeaderMap) -> bool {
+/// Whether the body is announced to be of this subtype of `application`, likewise.
+fn is_announced_as(subtype: &str, headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(CONTENT_ENCODING).iter();
+    announced(headers, subtype) == Some(Version::V2)
+        && codings.all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity"))
+}
+
+/// The version that `Content-Type` says, if it is this subtype of `application`.
+fn announced(headers: &HeaderMap, subtype: &str) -> Option<Version> {
     let mut types = headers.get_all(CONTENT_TYPE).iter();
-    let (Some(value), None) = (types.next(), types.next()) else {
-        return false;
+    let (value, None) = (types.next()?, types.next()) else {
+        return None;
     };
-    let Ok(text) = value.to_str() else {
-        return false;
-    };
-    let mut parts = text.split(';').map(str::trim);
-    let is_json = parts
-        .next()
-        .is_some_and(|media| media.eq_ignore_ascii_case(expected));
-    // Between two semicolons there may be nothing, and a value may be quoted (RFC 9110 section 5.6.6).
-    let is_known = |parameter: &str| {
-        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-        let quoted = value.strip_prefix('"').and_then(|v| v.strip_suffix('"'));
-        match name.to_ascii_lowercase().as_str() {
-            "v" => quoted.unwrap_or(value) == "2",
-            "charset" => quoted.unwrap_or(value).eq_ignore_ascii_case("utf-8"),
-            _ => parameter.is_empty(),
+    let media = media::media_type(value.as_bytes()).ok()?;
+    let name = |text: &str, expected| text.eq_ignore_ascii_case(expected);
+    if !name(media.kind, "application") || !name(media.subtype, subtype) || media.weight.is_some() {
+        return None;
+    }
+    let mut version = None;
+    for (parameter, value) in media.parameters() {
+        if name(parameter, "v") && version.is_none() {
+            version = Some(Version::ALL.into_iter().find(|v| value.is(v.number()))?);
+        } else if !(name(parameter, "charset") && value.is_ignoring_case("utf-8")) {
+            return None;
         }
-    };
-    let coding = headers.get(CONTENT_ENCODING);
-    is_json && parts.all(is_known) && coding.is_none_or(|coding| coding == "identity")
+    }
+    Some(version.unwrap_or_default())
 }
 
 fn announced_length(headers: &HeaderMap) -> Option<usize> {
@@ -244,32 +253,41 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bodies_are_announced_as_plain_json_or_refused() {
+    fn bodies_are_announced_in_a_version_of_json_or_refused() {
+        let (v1, v2) = (Some(Version::V1), Some(Version::V2));
         for (content_type, expected) in [
-            ("application/json", true),
-            ("Application/JSON", true),
-            ("application/json;v=2", true),
-            ("application/json; v=2; charset=UTF-8", true),
-            ("application/json;", true),
-            ("application/json; ;v=2;", true),
-            ("application/json;V=\"2\"; charset=\"utf-8\"", true),
-            ("application/json;v=\"2", false),
-            ("application/json;v=", false),
-            ("application/json;=", false),
-            ("application/json;v=1", false),
-            ("application/json;v=3", false),
-            ("application/json;charset=latin1", false),
-            ("application/jsonp", false),
-            ("text/json", false),
-            ("", false),
+            ("application/json", v2),
+            ("Application/JSON", v2),
+            ("application/json;v=2", v2),
+            ("application/json;v=1", v1),
+            ("application/json; charset=utf-8 ; V=\"1\"", v1),
+            ("application/json; v=2; charset=UTF-8", v2),
+            ("application/json;", v2),
+            ("application/json; ;v=2;", v2),
+            ("application/json;V=\"2\"; charset=\"utf-8\"", v2),
+            ("application/json;v=\"2", None),
+            ("application/json;v=", None),
+            ("application/json;v=1;v=1", None),
+            ("application/json;=", None),
+            ("application/json;v=3", None),
+            ("application/json;q=1", None),
+            ("application/json;charset=latin1", None),
+            ("application/json, application/json", None),
+            ("application/jsonp", None),
+            ("application/*", None),
+            ("text/json", None),
+            ("", None),
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-            assert_eq!(is_plain_json(&headers), expected, "{content_type}");
+            let announced = announced_version(&headers);
+            assert_eq!(announced.ok(), expected, "{content_type}");
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-            assert!(!is_plain_json(&headers), "{content_type}, gzip");
+            assert!(announced_version(&headers).is_err(), "{content_type}, gzip");
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("Identity"));
+            assert_eq!(announced_version(&headers).ok(), expected);
         }
-        assert!(!is_plain_json(&HeaderMap::new()));
+        assert!(announced_version(&HeaderMap::new()).is_err());
     }
 
     async fn body_of(length: usize, announce: bool) -> Result<usize, u16> {

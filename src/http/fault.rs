@@ -12,7 +12,7 @@ pub use reason::Reason;
 pub(super) use reason::ErrorBody;
 
 use super::caching::{CACHE_STATUS, cache_status};
-use crate::catalog::CatalogError;
+use crate::catalog::{CatalogError, Unrenderable};
 use crate::telemetry::Conversation;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
@@ -258,6 +258,12 @@ impl IntoResponse for Fault {
         *response.status_mut() = self.0.status;
         response.extensions_mut().insert(self);
         response
+    }
+}
+
+impl From<Unrenderable> for Fault {
+    fn from(error: Unrenderable) -> Self {
+        Self::internal(error.to_string())
     }
 }
 

@@ -48,7 +48,9 @@ impl IdempotencyKey {
     /// The request that `writer` makes of `route`, a path template, with this body.
     pub(super) fn with(self, writer: &Writer, route: &str, body: &JsonBody) -> Keyed {
         Keyed(self.0.map(|(key, echo)| {
-            let request = Repeatable::new(&writer.name, route, key, b"v2", &body.0);
+            // The same bytes in another version are another request.
+            let version = body.1.number().as_bytes();
+            let request = Repeatable::new(&writer.name, route, key, version, &body.0);
             (request, echo)
         }))
     }

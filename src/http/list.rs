@@ -1,15 +1,16 @@
 //! A page of products: its body from the bodies that are stored, and what it says about caching.
 
 use super::caching::{
-    Class, MEDIA_TYPE, Metadata, Policies, cache_status, class_of, mark, respond,
+    Class, Media, Metadata, Policies, cache_status, class_of, mark, respond_encoded,
 };
 use super::extract::Conditions;
-use crate::catalog::{Outcome, Page, Served};
+use super::fault::Fault;
+use super::media::Accepted;
+use crate::catalog::{Effort, Outcome, Page, Served, entity_tag};
 use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use http::HeaderValue;
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 
@@ -21,20 +22,31 @@ const WEIGHTY: [Outcome; 4] = [
     Outcome::Miss,
 ];
 
-/// Answers a GET or HEAD of a page.
-pub(super) fn answer(policies: &Policies, conditions: &Conditions, page: &Page) -> Response {
+/// Answers a GET or HEAD of a page, in the version and coding that the client takes.
+pub(super) async fn answer(
+    policies: &Policies,
+    conditions: &Conditions,
+    accepted: Accepted,
+    page: &Page,
+) -> Result<Response, Fault> {
     let outcome = outcome_of(page);
     let remaining = remaining_of(page);
     let cursors = Cursors::of(page);
+    let Accepted { version, codings } = accepted;
+    let bodies = page.items.iter().map(|item| item.stored.body(version));
+    let bodies: Vec<_> = bodies.collect::<Result<_, _>>()?;
+    let parts = parts(&bodies, &cursors);
+    let coding = codings.for_body_of(parts.iter().map(|part| part.len()).sum(), Effort::Once);
     let metadata = Metadata {
-        content_type: MEDIA_TYPE,
-        etag: etag(&page.items, &cursors),
+        media: Media::Versioned(version),
+        coding,
+        etag: entity_tag(version, &digest(&page.items, &cursors), coding),
         last_modified: None,
         cache_control: policies.cache_control(class_of(outcome, Class::List), remaining),
         cache_status: Some(cache_status(outcome, remaining)),
         mark: mark(outcome),
     };
-    respond(conditions, metadata, || body(&page.items, &cursors))
+    respond_encoded(conditions, metadata, || parts.concat().into()).await
 }
 
 /// The cursors of a page, in their opaque form: base64url, which JSON takes as it is.
@@ -61,14 +73,13 @@ impl Cursors {
     }
 }
 
-/// `{"data":[…],"paging":{"cursors":{"after":…,"before":…}}}`, in a buffer of exactly its size: the
-/// products are JSON already.
-fn body(items: &[Served], cursors: &Cursors) -> Bytes {
-    let mut parts: Vec<&[u8]> = Vec::with_capacity(items.len() * 2 + 12);
+/// The pieces of `{"data":[…],"paging":{"cursors":{"after":…,"before":…}}}`: the products are JSON already.
+fn parts<'a>(bodies: &'a [Bytes], cursors: &'a Cursors) -> Vec<&'a [u8]> {
+    let mut parts: Vec<&[u8]> = Vec::with_capacity(bodies.len() * 2 + 12);
     parts.push(b"{\"data\":[");
-    for (at, item) in items.iter().enumerate() {
+    for (at, body) in bodies.iter().enumerate() {
         parts.extend((at > 0).then_some(b",".as_slice()));
-        parts.push(&item.stored.representation.body);
+        parts.push(body);
     }
     parts.push(b"],\"paging\":{\"cursors\":{");
     for (at, (name, cursor)) in cursors.members().enumerate() {
@@ -76,11 +87,11 @@ fn body(items: &[Served], cursors: &Cursors) -> Bytes {
         parts.extend([open, name.as_bytes(), b"\":\"", cursor.as_bytes(), b"\""]);
     }
     parts.push(b"}}}");
-    Bytes::from(parts.concat())
+    parts
 }
 
-/// A strong tag: the same products in the same versions between the same cursors are the same bytes.
-fn etag(items: &[Served], cursors: &Cursors) -> HeaderValue {
+/// The same products in the same versions between the same cursors are the same content.
+fn digest(items: &[Served], cursors: &Cursors) -> String {
     let mut hash = Sha256::new();
     for item in items {
         hash.update(item.stored.representation.etag.as_bytes());
@@ -89,9 +100,7 @@ fn etag(items: &[Served], cursors: &Cursors) -> HeaderValue {
         hash.update(name);
         hash.update(cursor);
     }
-    let tag = format!("\"v2-{}\"", URL_SAFE_NO_PAD.encode(hash.finalize()));
-    // Base64url and quotes are always a valid header value.
-    HeaderValue::try_from(tag).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
+    URL_SAFE_NO_PAD.encode(hash.finalize())
 }
 
 /// How the page as a whole was come by: as the worst of its items was.
@@ -123,8 +132,8 @@ mod tests {
     use crate::catalog::{Criteria, Cursor, Place, ProductId, Representation, Stored};
     use crate::clock::Moment;
     use axum::body::to_bytes;
-    use http::HeaderMap;
     use http::header::{CACHE_CONTROL, CONTENT_LENGTH, ETAG, IF_NONE_MATCH};
+    use http::{HeaderMap, HeaderValue};
     use serde_json::json;
     use std::sync::Arc;
 
@@ -143,6 +152,7 @@ mod tests {
                     last_modified: None,
                 },
                 validators: Default::default(),
+                renditions: Default::default(),
             }),
             outcome,
             remaining: Duration::from_secs(remaining),
@@ -162,9 +172,12 @@ mod tests {
         }
     }
 
-    fn answered(page: &Page, headers: HeaderMap) -> Response {
+    async fn answered(page: &Page, headers: HeaderMap) -> Response {
         let policies = Policies::new(Duration::from_secs(300));
-        answer(&policies, &Conditions::new(headers), page)
+        let accepted = Accepted::of(&headers).unwrap();
+        answer(&policies, &Conditions::new(headers), accepted, page)
+            .await
+            .unwrap()
     }
 
     #[tokio::test]
@@ -172,7 +185,7 @@ mod tests {
         for count in 0..3 {
             let items = (0..count).map(|n| served(&n.to_string(), Outcome::Hit, 900));
             let page = page(items.collect());
-            let response = answered(&page, HeaderMap::new());
+            let response = answered(&page, HeaderMap::new()).await;
             let bytes = to_bytes(response.into_body(), usize::MAX).await.unwrap();
             let document: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
             let data: Vec<_> = (0..count).map(|n| json!({"id": n.to_string()})).collect();
@@ -186,13 +199,13 @@ mod tests {
     async fn the_only_page_has_no_cursors() {
         let mut page = page(vec![served("1", Outcome::Hit, 900)]);
         (page.after, page.before) = (None, None);
-        let response = answered(&page, HeaderMap::new());
+        let response = answered(&page, HeaderMap::new()).await;
         let bytes = to_bytes(response.into_body(), usize::MAX).await.unwrap();
         assert_eq!(bytes, r#"{"data":[{"id":"1"}],"paging":{"cursors":{}}}"#);
     }
 
-    #[test]
-    fn a_page_lives_no_longer_than_its_oldest_item() {
+    #[tokio::test]
+    async fn a_page_lives_no_longer_than_its_oldest_item() {
         for (items, expected, status) in [
             (
                 vec![],
@@ -224,7 +237,7 @@ mod tests {
                 "product-catalog; hit; detail=stale",
             ),
         ] {
-            let response = answered(&page(items), HeaderMap::new());
+            let response = answered(&page(items), HeaderMap::new()).await;
             assert_eq!(response.headers()[CACHE_CONTROL], expected);
             assert_eq!(response.headers()["cache-status"], status);
             let marked = response.headers().contains_key("x-cache-stale");
@@ -232,30 +245,30 @@ mod tests {
         }
     }
 
-    #[test]
-    fn the_tag_tells_products_versions_and_cursors_apart() {
+    #[tokio::test]
+    async fn the_tag_tells_products_versions_and_cursors_apart() {
         let hit = |id| served(id, Outcome::Hit, 900);
         let one = page(vec![hit("1"), hit("2")]);
         let mut shorter = one.clone();
         shorter.after = None;
-        let tags: Vec<_> = [
+        let mut tags = Vec::new();
+        for page in [
             &one,
             &page(vec![hit("2"), hit("1")]),
             &page(vec![hit("1")]),
             &shorter,
-        ]
-        .into_iter()
-        .map(|page| answered(page, HeaderMap::new()).headers()[ETAG].clone())
-        .collect();
+        ] {
+            tags.push(answered(page, HeaderMap::new()).await.headers()[ETAG].clone());
+        }
         for (at, tag) in tags.iter().enumerate() {
             assert!(tag.to_str().unwrap().starts_with("\"v2-"), "strong");
             assert!(!tags[at + 1..].contains(tag));
         }
-        let again = answered(&one, HeaderMap::new());
+        let again = answered(&one, HeaderMap::new()).await;
         assert_eq!(again.headers()[ETAG], tags[0]);
 
         let known = HeaderMap::from_iter([(IF_NONE_MATCH, tags[0].clone())]);
-        let response = answered(&one, known);
+        let response = answered(&one, known).await;
         assert_eq!(response.status(), 304);
         assert!(!response.headers().contains_key(CONTENT_LENGTH));
     }

@@ -3,22 +3,22 @@
 
 mod codes;
 mod complete;
+mod headers;
 mod parameter;
 mod schema;
+mod versions;
 
 pub use schema::{Availability, Document, JsonPatch, NewProduct, Product, ProductPage};
 
-use super::caching::{Class, Metadata, Policies, respond};
+use super::caching::{Class, Policies};
 use super::extract::Conditions;
-use super::fault::{FaultBody, JSON};
+use super::fault::{Fault, FaultBody, JSON};
+use super::file::File;
+use super::media::{self, Offer};
 use axum::extract::State;
 use axum::response::Response;
-use bytes::Bytes;
-use http::header::ACCEPT;
-use http::{HeaderMap, HeaderValue};
-use sha2::{Digest, Sha256};
+use http::HeaderValue;
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::info::{ContactBuilder, InfoBuilder, LicenseBuilder};
@@ -35,29 +35,18 @@ const DESCRIPTION: &str = "Products, answered from a write-through cache that re
     the inventory. Every answer says how long a copy is good, and every error answer is a fault; \
     docs/errors.md explains the codes.";
 
-/// One serialisation of the document.
-struct Serialised {
-    body: Bytes,
-    etag: HeaderValue,
-}
+/// What the document comes as; YAML has older names too (RFC 9512 §2.1).
+const OFFERS: [Offer; 5] = [
+    Offer::json(None),
+    Offer::plain("application", "yaml"),
+    Offer::alias("application", "x-yaml"),
+    Offer::alias("text", "yaml"),
+    Offer::alias("text", "x-yaml"),
+];
 
-static AS_JSON: LazyLock<Serialised> =
-    LazyLock::new(|| Serialised::new(build().to_json().unwrap_or_default()));
-static AS_YAML: LazyLock<Serialised> = LazyLock::new(|| Serialised::new(document()));
-
-// === impl Serialised ===
-
-impl Serialised {
-    fn new(text: String) -> Self {
-        let digest = Sha256::digest(&text);
-        let tag = format!("\"{digest:x}\"");
-        Self {
-            body: Bytes::from(text),
-            // Hexadecimal digits and quotes are always a valid header value.
-            etag: HeaderValue::try_from(tag).unwrap_or_else(|_| HeaderValue::from_static("\"\"")),
-        }
-    }
-}
+static AS_JSON: LazyLock<File> =
+    LazyLock::new(|| File::new(build().to_json().unwrap_or_default().into(), JSON));
+static AS_YAML: LazyLock<File> = LazyLock::new(|| File::new(document().into(), YAML));
 
 /// The document in YAML, exactly as `interfaces/openapi.yaml` has it.
 pub fn document() -> String {
@@ -90,26 +79,12 @@ pub fn document() -> String {
 pub(super) async fn get_document(
     State(policies): State<Arc<Policies>>,
     conditions: Conditions,
-) -> Response {
-    let (document, content_type) = if wants_yaml(conditions.headers()) {
-        (&AS_YAML, YAML)
-    } else {
-        (&AS_JSON, JSON)
+) -> Result<Response, Fault> {
+    let file = match media::choose(conditions.headers(), &OFFERS)? {
+        0 => &AS_JSON,
+        _ => &AS_YAML,
     };
-    let metadata = Metadata {
-        content_type,
-        etag: document.etag.clone(),
-        last_modified: None,
-        cache_control: policies.cache_control(Class::Document, Duration::ZERO),
-        cache_status: None,
-        mark: None,
-    };
-    respond(&conditions, metadata, || document.body.clone())
-}
-
-fn wants_yaml(headers: &HeaderMap) -> bool {
-    let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
-    accept.is_some_and(|accept| accept.contains("yaml"))
+    file.answer(&policies, &conditions, Class::Document).await
 }
 
 /// The annotations' document, completed.
@@ -149,6 +124,7 @@ fn build() -> OpenApi {
             .into(),
     );
     complete::complete(&mut document);
+    versions::complete(&mut document);
     document
 }
 

@@ -3,6 +3,7 @@
 use super::caching::Policies;
 use super::extract::{Conditions, Id};
 use super::fault::{Fault, JSON, NO_STORE};
+use super::media::Accepted;
 use super::openapi::{Availability, Product};
 use crate::catalog::Catalog;
 use crate::telemetry::Conversation;
@@ -48,10 +49,14 @@ pub(super) async fn get_product(
     State(policies): State<Arc<Policies>>,
     Id(id): Id,
     conversation: Conversation,
+    accepted: Accepted,
     conditions: Conditions,
 ) -> Result<Response, Fault> {
     let served = catalog.get(&id, conversation).await?;
-    Ok(policies.product(&conditions, &served))
+    let rendition = catalog
+        .rendition(&id, &served.stored, accepted.shape())
+        .await?;
+    Ok(policies.product(&conditions, &served, rendition))
 }
 
 /// Get a product's live stock.

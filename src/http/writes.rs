@@ -2,18 +2,19 @@
 //! [`catalog`](crate::catalog).
 
 use super::auth::Writer;
-use super::caching::{MEDIA_TYPE, NoBody};
+use super::caching::{Media, NoBody};
 use super::conditional::Preconditions;
 use super::extract::{Id, JsonBody, PatchBody};
 use super::fault::{Fault, NO_STORE};
 use super::idempotency::IdempotencyKey;
+use super::media::AcceptedVersion;
 use super::openapi::{JsonPatch, NewProduct, Product};
-use crate::catalog::{Catalog, Written};
+use crate::catalog::{Catalog, Shape, Written};
 use crate::telemetry::Conversation;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, LAST_MODIFIED, LOCATION};
+use http::header::{CACHE_CONTROL, ETAG, LAST_MODIFIED, LOCATION};
 use http::{HeaderValue, StatusCode};
 use std::sync::Arc;
 
@@ -48,6 +49,7 @@ pub(super) async fn create_product(
     State(catalog): State<Arc<Catalog>>,
     writer: Writer,
     key: IdempotencyKey,
+    accepted: AcceptedVersion,
     conversation: Conversation,
     conditions: Preconditions,
     body: JsonBody,
@@ -58,7 +60,7 @@ pub(super) async fn create_product(
         let draft = body.into_draft(None)?;
         conditions.hold_for_collection()?;
         let written = writing.create(draft, keys.nth(0), conversation).await?;
-        Ok(stored(&writer, &written))
+        answer(&writing, &writer, accepted, &written).await
     };
     request.once(&catalog, conversation, carry_out).await
 }
@@ -103,6 +105,7 @@ pub(super) async fn replace_product(
     State(catalog): State<Arc<Catalog>>,
     writer: Writer,
     Id(id): Id,
+    accepted: AcceptedVersion,
     conversation: Conversation,
     conditions: Preconditions,
     body: JsonBody,
@@ -111,7 +114,7 @@ pub(super) async fn replace_product(
     let written = catalog
         .replace(id, draft, conditions.into(), conversation)
         .await?;
-    Ok(stored(&writer, &written))
+    answer(&catalog, &writer, accepted, &written).await
 }
 
 /// Update parts of a product.
@@ -153,6 +156,7 @@ pub(super) async fn patch_product(
     State(catalog): State<Arc<Catalog>>,
     writer: Writer,
     Id(id): Id,
+    accepted: AcceptedVersion,
     conversation: Conversation,
     conditions: Preconditions,
     PatchBody(patch): PatchBody,
@@ -160,7 +164,7 @@ pub(super) async fn patch_product(
     let written = catalog
         .patch(id, patch, conditions.into(), conversation)
         .await?;
-    Ok(stored(&writer, &written))
+    answer(&catalog, &writer, accepted, &written).await
 }
 
 /// Delete a product.
@@ -207,19 +211,29 @@ pub(super) async fn delete_product(
         .into_response())
 }
 
-/// Answers a write with what was stored.
-fn stored(writer: &Writer, written: &Written) -> Response {
+/// Answers a write with what was stored, in the version that the client takes.
+async fn answer(
+    catalog: &Catalog,
+    writer: &Writer,
+    AcceptedVersion(version): AcceptedVersion,
+    written: &Written,
+) -> Result<Response, Fault> {
     let product = written.id.as_str();
     let created = written.created;
     tracing::info!(writer = writer.name, product, created, "Product written");
 
-    let representation = &written.served.stored.representation;
-    let mut response = Response::new(Body::from(representation.body.clone()));
+    let stored = &written.served.stored;
+    let shape = Shape {
+        version,
+        ..Shape::default()
+    };
+    let rendition = catalog.rendition(&written.id, stored, shape).await?;
+    let mut response = Response::new(Body::from(rendition.body));
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, MEDIA_TYPE);
+    Media::Versioned(version).describe(headers);
     headers.insert(CACHE_CONTROL, NO_STORE);
-    headers.insert(ETAG, representation.etag.clone());
-    if let Some(modified) = &representation.last_modified {
+    headers.insert(ETAG, rendition.etag);
+    if let Some(modified) = &stored.representation.last_modified {
         headers.insert(LAST_MODIFIED, modified.header.clone());
     }
     // An id has only characters that a path takes as they are.
@@ -230,5 +244,5 @@ fn stored(writer: &Writer, written: &Written) -> Response {
         headers.insert(LOCATION, location);
         *response.status_mut() = StatusCode::CREATED;
     }
-    response
+    Ok(response)
 }

@@ -1,6 +1,6 @@
 //! A product as a client writes it: strict, with all problems reported at once.
 
-use super::{Attributes, Price, Product, ProductId, Status, parse_timestamp, strict};
+use super::{Attributes, Price, Product, ProductId, Status, Version, parse_timestamp, strict};
 use serde_json::{Map, Value};
 use std::ops::RangeInclusive;
 
@@ -64,23 +64,40 @@ impl Draft {
     /// # Errors
     /// All problems at once (the first hundred of them). None repeats a value of the body.
     pub fn parse(body: &[u8], path_id: Option<&ProductId>) -> Result<Self, Vec<Problem>> {
-        let members = strict::object(body)
-            .map_err(|rule| vec![Problem::new(ProblemCode::MalformedBody, "", rule)])?;
-        Self::from_members(members, path_id)
+        Self::parse_version(Version::V2, body, path_id)
     }
 
-    /// Reads the members of a version 2 body, as [`Draft::parse`] does.
+    /// Reads a body of this version, as [`Draft::parse`] does. In version 1, `price` is the amount and
+    /// `currency` stands beside it; both are required.
+    ///
+    /// # Errors
+    /// As [`Draft::parse`].
+    pub fn parse_version(
+        version: Version,
+        body: &[u8],
+        path_id: Option<&ProductId>,
+    ) -> Result<Self, Vec<Problem>> {
+        let members = strict::object(body)
+            .map_err(|rule| vec![Problem::new(ProblemCode::MalformedBody, "", rule)])?;
+        Self::from_members(version, members, path_id)
+    }
+
+    /// Reads the members of a body of this version, as [`Draft::parse_version`] does.
     ///
     /// # Errors
     /// As there.
     pub(super) fn from_members(
+        version: Version,
         members: Map<String, Value>,
         path_id: Option<&ProductId>,
     ) -> Result<Self, Vec<Problem>> {
         let mut body = Reader::new("", members);
         let id = body.id(path_id);
         let name = body.required("name", |body| body.text("name", 1..=512, false));
-        let price = body.required("price", Reader::price);
+        let price = match version {
+            Version::V1 => body.flat_price(),
+            Version::V2 => body.required("price", Reader::price),
+        };
         let product = Product {
             id: id.clone().unwrap_or_else(ProductId::placeholder),
             sku: body.text("sku", 1..=256, false),
@@ -208,7 +225,7 @@ impl Reader {
             return None;
         };
         let mut price = Self::new("price.", members);
-        let amount = price.required("amount", Self::amount);
+        let amount = price.required("amount", |price| price.amount("amount"));
         let currency = price.required("currency", Self::currency);
         self.problems.extend(price.finish());
         Some(Price {
@@ -217,12 +234,21 @@ impl Reader {
         })
     }
 
-    fn amount(&mut self) -> Option<i64> {
-        let amount = self.members.remove("amount")?.as_i64();
+    fn flat_price(&mut self) -> Option<Price> {
+        let amount = self.required("price", |body| body.amount("price"));
+        let currency = self.required("currency", Self::currency);
+        Some(Price {
+            amount: amount?,
+            currency: currency?,
+        })
+    }
+
+    fn amount(&mut self, name: &str) -> Option<i64> {
+        let amount = self.members.remove(name)?.as_i64();
         let amount = amount.filter(|amount| *amount >= 0);
         if amount.is_none() {
             self.invalid(
-                "amount",
+                name,
                 "must be an integer in minor units, not negative and below 2^63",
             );
         }

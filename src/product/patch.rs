@@ -10,7 +10,7 @@
 mod operation;
 
 use super::draft::{Draft, Problem, ProblemCode};
-use super::{ProductId, strict};
+use super::{ProductId, Version, strict};
 use json_patch::jsonptr::{Pointer, PointerBuf};
 use json_patch::{PatchErrorKind, PatchOperation};
 use serde_json::{Map, Number, Value, json};
@@ -164,7 +164,7 @@ fn valid(
             subject.insert(name.to_owned(), value);
         }
     }
-    let draft = Draft::from_members(subject, Some(id))?;
+    let draft = Draft::from_members(Version::V2, subject, Some(id))?;
     match serde_json::to_value(&draft.product) {
         Ok(Value::Object(members)) => Ok(members),
         // A product is always a JSON object.

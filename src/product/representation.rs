@@ -1,6 +1,6 @@
 //! What goes on the wire for a product: bytes and validators, rendered once when it is stored.
 
-use super::Product;
+use super::{Coding, Product, Version};
 use bytes::Bytes;
 use http::HeaderValue;
 use sha2::{Digest, Sha256};
@@ -19,6 +19,19 @@ pub struct Representation {
     pub etag: HeaderValue,
     /// When the product last changed, where known.
     pub last_modified: Option<LastModified>,
+}
+
+/// What goes on the wire for a product in one version and coding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rendition {
+    /// Its version.
+    pub version: Version,
+    /// Its coding.
+    pub coding: Coding,
+    /// Strong entity tag.
+    pub etag: HeaderValue,
+    /// The bytes.
+    pub body: Bytes,
 }
 
 /// A modification time at HTTP's resolution, with its header value.
@@ -78,6 +91,27 @@ impl Representation {
         })
     }
 
+    /// The stored version as it is.
+    pub fn rendition(&self) -> Rendition {
+        Rendition {
+            version: Version::V2,
+            coding: Coding::Identity,
+            etag: self.etag.clone(),
+            body: self.body.clone(),
+        }
+    }
+
+    /// What the entity tags of all versions and codings of this content share.
+    pub fn digest(&self) -> &str {
+        let opaque = self.etag_str().trim_matches('"');
+        opaque.split_once('-').map_or(opaque, |(_, digest)| digest)
+    }
+
+    /// The entity tag of this content in another version or coding.
+    pub fn tag(&self, version: Version, coding: Coding) -> HeaderValue {
+        entity_tag(version, self.digest(), coding)
+    }
+
     /// The entity tag as text, to be given to [`Representation::restore`] later.
     pub fn etag_str(&self) -> &str {
         self.etag.to_str().unwrap_or_default()
@@ -97,6 +131,15 @@ impl LastModified {
             header: visible(date),
         }
     }
+}
+
+/// The strong entity tag of content with this digest: `"v2-DIGEST"`, `"v1-DIGEST-gzip"`.
+///
+/// A digest has the characters of an entity tag only; were it otherwise, the tag would match nothing.
+pub fn entity_tag(version: Version, digest: &str, coding: Coding) -> HeaderValue {
+    let (number, suffix) = (version.number(), coding.tag_suffix());
+    HeaderValue::try_from(format!("\"v{number}-{digest}{suffix}\""))
+        .unwrap_or_else(|_| HeaderValue::from_static("\"\""))
 }
 
 /// `"v2-"` and the first 16 bytes of the body's SHA-256, in hex.

@@ -146,6 +146,11 @@ pub fn cache_coalesced() {
     counter!(name::CACHE_COALESCED).increment(1);
 }
 
+/// Counts a version or coding of a product that was made. `version`: 1, 2; `coding`: identity, gzip, br, zstd.
+pub fn rendition_made(version: &'static str, coding: &'static str) {
+    counter!(name::RENDITIONS_MADE, "version" => version, "coding" => coding).increment(1);
+}
+
 /// Tells whether the persistent tier is in use.
 pub fn store_up(up: bool) {
     gauge!(name::STORE_UP).set(f64::from(up));
@@ -299,6 +304,7 @@ mod tests {
         cache_size(1, 2, 3);
         cache_evictions("size", 1);
         cache_coalesced();
+        rendition_made("1", "br");
         store_up(true);
         store_bytes(1);
         store_queue_length(1);

@@ -24,6 +24,7 @@ mod house;
 mod idempotency;
 mod issuer;
 mod listing;
+mod negotiation;
 mod operations;
 mod patching;
 mod reading;

@@ -35,12 +35,14 @@ pub(super) struct Traits {
     pub has_cursors: bool,
     /// A product's id is in its path.
     pub names_product: bool,
-    /// Its answers have versions.
+    /// What it answers depends on `Accept`.
     pub is_negotiated: bool,
     /// It may be repeated under a key.
     pub takes_key: bool,
     /// It is many in one: what a product alone would be refused for is told item by item.
     pub is_batch: bool,
+    /// Its answers have versions.
+    pub has_versions: bool,
 }
 
 // === impl Traits ===
@@ -76,7 +78,12 @@ impl Traits {
             has_query: has(ParameterIn::Query, None),
             has_cursors: has(ParameterIn::Query, Some("after")),
             names_product: has(ParameterIn::Path, Some("productId")),
-            is_negotiated: has_versions(operation),
+            is_negotiated: answers(operation, |types| {
+                types.len() > 1 || types.iter().any(|media| media.contains("v="))
+            }),
+            has_versions: answers(operation, |types| {
+                types.iter().any(|media| media.contains("v="))
+            }),
             takes_key: has(ParameterIn::Header, Some("idempotency-key")),
             is_batch: operation.responses.responses.contains_key("207"),
         }
@@ -150,11 +157,14 @@ fn takes_patches(operation: &Operation) -> bool {
     }
 }
 
-/// Whether a media type of an answer has a version.
-fn has_versions(operation: &Operation) -> bool {
+/// Whether the media types of an answer of the operation are such.
+fn answers(operation: &Operation, are_such: impl Fn(&[&str]) -> bool) -> bool {
     let mut responses = operation.responses.responses.values();
     responses.any(|response| match response {
-        RefOr::T(response) => response.content.keys().any(|media| media.contains("v=")),
+        RefOr::T(response) => {
+            let types: Vec<_> = response.content.keys().map(String::as_str).collect();
+            are_such(&types)
+        }
         RefOr::Ref(_) => false,
     })
 }

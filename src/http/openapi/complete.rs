@@ -2,148 +2,18 @@
 //! example that is named here is in the document once, and every operation that has it refers to it.
 
 use super::codes::{Traits, UNEXPLAINED, example, meaning};
+use super::headers::HEADERS;
 use super::{parameter, schema};
 use crate::http::fault::{ErrorCode, FaultBody};
 use http::StatusCode;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use utoipa::ToSchema;
 use utoipa::openapi::example::ExampleBuilder;
-use utoipa::openapi::extensions::Extensions;
-use utoipa::openapi::header::{Header, HeaderBuilder};
 use utoipa::openapi::path::{Operation, PathItem};
-use utoipa::openapi::schema::{AdditionalProperties, Components, ObjectBuilder, Schema, Type};
+use utoipa::openapi::schema::{AdditionalProperties, Components, Schema};
 use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{Content, ContentBuilder, OpenApi, Ref, RefOr, Response, ResponseBuilder};
-
-/// A header that answers have in common.
-struct CommonHeader {
-    /// The component's name.
-    component: &'static str,
-    /// The header's name.
-    name: &'static str,
-    description: &'static str,
-    kind: Kind,
-    /// Whether every such answer has it.
-    is_certain: bool,
-    /// Which answers have it.
-    comes_with: fn(StatusCode, Traits) -> bool,
-}
-
-/// What a header's value is.
-#[derive(Clone, Copy)]
-enum Kind {
-    Text { example: &'static str },
-    Exactly(&'static str),
-    Number { example: u32 },
-}
-
-/// The headers that answers have in common. One that an annotation describes itself stays as it is.
-const HEADERS: [CommonHeader; 11] = [
-    CommonHeader {
-        component: "x-conversation",
-        name: "x-conversation",
-        description: "The request's, or a new UUID. It stands in every log line the request causes.",
-        kind: Kind::Text {
-            example: "6f9619ff-8b86-4d01-b42d-00cf4fc964ff",
-        },
-        is_certain: true,
-        comes_with: |_, _| true,
-    },
-    CommonHeader {
-        component: "x-request-id",
-        name: "x-request-id",
-        description: "The request's own, where that was a UUID.",
-        kind: Kind::Text {
-            example: "0b53d9fc-1d3c-4f8e-9ad9-55a1ab3b8f70",
-        },
-        is_certain: false,
-        comes_with: |_, _| true,
-    },
-    CommonHeader {
-        component: "cache-control-no-store",
-        name: "cache-control",
-        description: "Nobody may keep a copy.",
-        kind: Kind::Exactly("no-store"),
-        is_certain: true,
-        comes_with: |status, traits| is_error(status) || traits.is_write,
-    },
-    CommonHeader {
-        component: "retry-after",
-        name: "retry-after",
-        description: "Seconds after which to try again.",
-        kind: Kind::Number { example: 1 },
-        is_certain: true,
-        comes_with: |status, _| {
-            matches!(
-                status,
-                StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
-            )
-        },
-    },
-    CommonHeader {
-        component: "retry-after-in-flight",
-        name: "retry-after",
-        description: "Where the first request with this key is still under way: seconds after which to repeat it.",
-        kind: Kind::Number { example: 1 },
-        is_certain: false,
-        comes_with: |status, traits| status == StatusCode::CONFLICT && traits.takes_key,
-    },
-    CommonHeader {
-        component: "idempotency-key",
-        name: "idempotency-key",
-        description: "The request's, where it had one that is a UUID.",
-        kind: Kind::Text {
-            example: "8e03978e-40d5-43e8-bc93-6894a57f9324",
-        },
-        is_certain: false,
-        comes_with: |_, traits| traits.takes_key,
-    },
-    CommonHeader {
-        component: "x-idempotency-replayed",
-        name: "x-idempotency-replayed",
-        description: "The request was carried out before, and this was its answer.",
-        kind: Kind::Exactly("true"),
-        is_certain: false,
-        comes_with: |status, traits| traits.takes_key && !status.is_server_error(),
-    },
-    CommonHeader {
-        component: "www-authenticate",
-        name: "www-authenticate",
-        description: "The schemes that would do, and what was wrong with a token.",
-        kind: Kind::Text {
-            example: "ApiKey realm=\"product-catalog\", Bearer realm=\"product-catalog\", error=\"invalid_token\", error_description=\"The token has expired.\"",
-        },
-        is_certain: true,
-        comes_with: |status, _| status == StatusCode::UNAUTHORIZED,
-    },
-    CommonHeader {
-        component: "ratelimit-limit",
-        name: "ratelimit-limit",
-        description: "How many requests the client has a second, where that is limited.",
-        kind: Kind::Number { example: 100 },
-        is_certain: false,
-        comes_with: |_, traits| !traits.is_health,
-    },
-    CommonHeader {
-        component: "ratelimit-remaining",
-        name: "ratelimit-remaining",
-        description: "How many of them it has left.",
-        kind: Kind::Number { example: 99 },
-        is_certain: false,
-        comes_with: |_, traits| !traits.is_health,
-    },
-    CommonHeader {
-        component: "ratelimit-reset",
-        name: "ratelimit-reset",
-        description: "When it has all of them again, in seconds since the Unix epoch.",
-        kind: Kind::Number {
-            example: 1_795_248_000,
-        },
-        is_certain: false,
-        comes_with: |_, traits| !traits.is_health,
-    },
-];
 
 /// The headers of a 200 that its 304 has too ([RFC 9110 §15.4.5](https://www.rfc-editor.org/rfc/rfc9110#section-15.4.5)).
 const OF_A_304: [&str; 4] = ["cache-control", "cache-status", "etag", "vary"];
@@ -163,35 +33,6 @@ pub(super) fn complete(document: &mut OpenApi) {
     add_components(components, codes);
     for name in bodies {
         read_strictly(components, &name);
-    }
-}
-
-// === impl CommonHeader ===
-
-impl CommonHeader {
-    fn build(&self) -> Header {
-        let (kind, example) = match self.kind {
-            Kind::Text { example } | Kind::Exactly(example) => (Type::String, json!(example)),
-            Kind::Number { example } => (Type::Integer, json!(example)),
-        };
-        let mut value = ObjectBuilder::new().schema_type(kind);
-        if let Kind::Exactly(only) = self.kind {
-            value = value.enum_values(Some([only]));
-        }
-        let mut header = HeaderBuilder::new()
-            .schema(Some(value))
-            .description(Some(self.description))
-            .build();
-        header.example = Some(example);
-        // The builder has no word for it; what is not an extension is written as it is.
-        header.extensions = self
-            .is_certain
-            .then(|| Extensions::from_iter([("required", true)]));
-        header
-    }
-
-    fn reference(&self) -> Ref {
-        Ref::new(format!("#/components/headers/{}", self.component))
     }
 }
 
@@ -402,6 +243,6 @@ fn example_of(name: &str, status: StatusCode) -> Option<Value> {
     }
 }
 
-fn is_error(status: StatusCode) -> bool {
+pub(super) fn is_error(status: StatusCode) -> bool {
     status.is_client_error() || status.is_server_error()
 }

@@ -281,3 +281,26 @@ fn a_written_product_is_held_to_the_bounds_of_the_document() {
         assert_eq!(is_valid("NewProduct", &body), fits, "{body}");
     }
 }
+
+#[test]
+fn version_1_is_described_beside_version_2() {
+    let document = as_json();
+    let (v1, v2) = ("application/json;v=1", "application/json;v=2");
+    for (name, operation) in operations(&document) {
+        let answers = members(&operation["responses"]).map(|(_, response)| response);
+        for body in answers.chain([&operation["requestBody"]]) {
+            let content = &body["content"];
+            assert_eq!(content[v1].is_object(), content[v2].is_object(), "{name}");
+        }
+    }
+    let mut flat = schema::example("ProductPage").unwrap();
+    assert!(!is_valid("ProductPageV1", &flat));
+    versions::flatten_example(&mut flat);
+    assert!(is_valid("ProductPageV1", &flat));
+    assert!(!is_valid("ProductPage", &flat));
+    assert!(is_valid("ProductV1", &flat["data"][0]));
+    assert!(is_valid("NewProductV1", &flat["data"][0]));
+    let mut unpriced = flat["data"][0].clone();
+    unpriced.as_object_mut().unwrap().remove("currency");
+    assert!(!is_valid("ProductV1", &unpriced));
+}

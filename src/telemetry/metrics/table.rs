@@ -11,6 +11,7 @@ pub(super) mod name {
     pub const CACHE_CAPACITY: &str = "catalog_cache_capacity_bytes";
     pub const CACHE_EVICTIONS: &str = "catalog_cache_evictions_total";
     pub const CACHE_COALESCED: &str = "catalog_cache_coalesced_total";
+    pub const RENDITIONS_MADE: &str = "catalog_renditions_made_total";
     pub const STORE_UP: &str = "catalog_store_up";
     pub const STORE_BYTES: &str = "catalog_store_bytes";
     pub const STORE_QUEUE: &str = "catalog_store_queue_length";
@@ -37,6 +38,14 @@ const OUTCOME: Label = Label {
 const CAUSE: Label = Label {
     name: "cause",
     values: &["size", "expired", "purge"],
+};
+const VERSION: Label = Label {
+    name: "version",
+    values: &["1", "2"],
+};
+const CODING: Label = Label {
+    name: "coding",
+    values: &["identity", "gzip", "br", "zstd"],
 };
 const STORE_OPERATION: Label = Label {
     name: "operation",
@@ -113,6 +122,11 @@ pub const ALL: &[Metric] = &[
         name::CACHE_COALESCED,
         &[],
         "Readers that joined a load already under way.",
+    ),
+    counter(
+        name::RENDITIONS_MADE,
+        &[VERSION, CODING],
+        "Versions and codings of products that were made at first need.",
     ),
     gauge(
         name::STORE_UP,
