@@ -17,9 +17,10 @@ mod write;
 
 pub use crate::cache::{Entry, EvictionCause, Inspection, Outcome, Stats};
 pub use crate::product::{
-    Coding, Criteria, Cursor, Draft, Effort, LEAST_ENCODED, PageQuery, Patch, PatchProblem,
-    PatchProblemCode, Place, Position, Problem, ProblemCode, Product, ProductId, QueryProblem,
-    QueryProblemCode, Rendition, Representation, Version, entity_tag, flatten,
+    Asked, Coding, Criteria, Cursor, Draft, Effort, GroupPosition, GroupQuery, LEAST_ENCODED,
+    PageQuery, Patch, PatchProblem, PatchProblemCode, Place, Position, Problem, ProblemCode,
+    Product, ProductId, Query, QueryProblem, QueryProblemCode, Rendition, Representation, Select,
+    Version, entity_tag, flatten,
 };
 pub use batch::{BatchDone, BatchWrite};
 pub use health::{Check, CheckStatus, Health};

@@ -10,14 +10,17 @@ mod docs;
 pub(crate) mod extract;
 pub mod fault;
 mod file;
+mod groups;
 mod guard;
 mod health;
 mod idempotency;
+mod link;
 mod list;
 pub mod media;
 pub mod observe;
 pub mod openapi;
 mod products;
+mod search;
 mod uri;
 mod writes;
 
@@ -31,7 +34,7 @@ use axum::body::Body;
 use axum::extract::FromRef;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get};
+use axum::routing::get;
 use caching::{NoBody, Policies};
 use fault::{ErrorCode, Fault, NO_STORE};
 use guard::Guard;
@@ -204,8 +207,6 @@ pub fn router(state: HttpState) -> Router {
         .route("/", get(docs::root))
         .route("/docs", get(docs::page))
         .route("/docs/assets/{name}", get(docs::asset))
-        // Reserved: no id, and no operation yet, whatever the method.
-        .route("/products/search", any(nowhere))
         .fallback(nowhere)
         .method_not_allowed_fallback(other_method)
         .layer(stack)
@@ -238,6 +239,11 @@ fn documented() -> OpenApiRouter<Shared> {
         ))
         .routes(routes!(products::get_availability))
         .routes(routes!(batch::create_products, batch::delete_products))
+        .routes(routes!(search::search_products))
+        .routes(routes!(groups::query_categories))
+        .routes(routes!(groups::get_category))
+        .routes(routes!(groups::query_brands))
+        .routes(routes!(groups::get_brand))
         .routes(routes!(health::get_health))
         .routes(routes!(openapi::get_document))
 }

@@ -8,6 +8,7 @@ mod model;
 mod patch;
 mod query;
 mod representation;
+mod select;
 mod strict;
 mod tag;
 mod version;
@@ -21,7 +22,10 @@ pub use model::{
     parse_timestamp,
 };
 pub use patch::{Amendment, Patch, PatchProblem, PatchProblemCode};
-pub use query::{PageQuery, Position, QueryProblem, QueryProblemCode};
+pub use query::{
+    Asked, GroupPosition, GroupQuery, PageQuery, Position, Query, QueryProblem, QueryProblemCode,
+};
 pub use representation::{LastModified, Rendition, Representation, entity_tag};
+pub use select::Select;
 pub use tag::is_same_value;
 pub use version::{Version, flatten};

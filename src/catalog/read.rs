@@ -57,6 +57,14 @@ impl Catalog {
         }
     }
 
+    /// Sees to it that there is an index to answer from.
+    ///
+    /// # Errors
+    /// [`CatalogError::Unavailable`] until it is complete.
+    pub fn require_index(&self) -> Result<(), CatalogError> {
+        self.complete_index().map(|_| ())
+    }
+
     /// How many products meet `criteria`.
     ///
     /// # Errors

@@ -1,9 +1,13 @@
 //! What clients send, parsed: ids, queries, bodies and conditions. Whatever is wrong with them is a
 //! [`Fault`].
 
+mod query;
+
+pub use query::{GroupName, Groups, Query, SearchBody, Selected};
+
 use super::fault::{ErrorCode, Fault, Reason};
 use super::media;
-use crate::catalog::{Draft, PageQuery, Patch, ProductId, Version};
+use crate::catalog::{Draft, Patch, ProductId, Version};
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use bytes::Bytes;
@@ -40,10 +44,6 @@ pub struct Id(pub ProductId);
 /// The product id in the path of an entry; there, every id is one.
 #[derive(Clone, Debug)]
 pub struct EntryId(pub ProductId);
-
-/// The query of a collection.
-#[derive(Clone, Debug)]
-pub struct Query(pub PageQuery);
 
 /// A whole JSON body, not parsed yet, and the version it is announced to be in.
 #[derive(Clone, Debug)]
@@ -87,19 +87,6 @@ impl<S: Send + Sync> FromRequestParts<S> for EntryId {
             .map_err(|_| invalid())?;
         let (_, text) = params.iter().next().ok_or_else(invalid)?;
         ProductId::parse(text).map(Self).map_err(|_| invalid())
-    }
-}
-
-// === impl Query ===
-
-impl<S: Sync> FromRequestParts<S> for Query {
-    type Rejection = Fault;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Fault> {
-        let query = parts.uri.query().unwrap_or_default();
-        PageQuery::parse(form_urlencoded::parse(query.as_bytes()))
-            .map(Self)
-            .map_err(|problems| Fault::all(problems.into_iter().map(Reason::from).collect()))
     }
 }
 

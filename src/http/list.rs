@@ -1,4 +1,5 @@
-//! A page of products: its body from the bodies that are stored, and what it says about caching.
+//! Answers made of many products, or about them: their bodies from the bodies that are stored, and what they
+//! say about caching.
 
 use super::caching::{
     Class, Media, Metadata, Policies, cache_status, class_of, mark, respond_encoded,
@@ -6,15 +7,19 @@ use super::caching::{
 use super::extract::Conditions;
 use super::fault::Fault;
 use super::media::Accepted;
-use crate::catalog::{Effort, Outcome, Page, Served, entity_tag};
+use crate::catalog::{
+    Cursor, Effort, Outcome, Page, ProductId, Select, Served, Version, entity_tag,
+};
 use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
+use http::header::{ETAG, LINK};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 
-/// Outcomes of items that make the whole page theirs, the weightiest first.
+/// Outcomes of items that make the whole answer theirs, the weightiest first.
 const WEIGHTY: [Outcome; 4] = [
     Outcome::Stale,
     Outcome::Fallback,
@@ -22,254 +27,214 @@ const WEIGHTY: [Outcome; 4] = [
     Outcome::Miss,
 ];
 
-/// Answers a GET or HEAD of a page, in the version and coding that the client takes.
-pub(super) async fn answer(
+/// What is answered, in one version.
+pub(super) struct Listing {
+    /// Joined, they are the body.
+    parts: Vec<Bytes>,
+    /// Equal for equal bodies, different for others.
+    digest: String,
+    /// How it was come by.
+    outcome: Outcome,
+    /// What remains of the shortest window among its products.
+    remaining: Duration,
+    /// Where its neighbours are.
+    link: Option<HeaderValue>,
+}
+
+// === impl Listing ===
+
+impl Listing {
+    /// `{"data":[…],"paging":{"cursors":{"after":…,"before":…}}}`
+    pub fn page(page: &Page, version: Version, select: Option<Select>) -> Result<Self, Fault> {
+        let encoded = |cursor: &Option<Cursor>| cursor.as_ref().map(Cursor::encode);
+        let (after, before) = (encoded(&page.after), encoded(&page.before));
+        let tail = format!("],{}}}", paging(after.as_deref(), before.as_deref()));
+        let plain = if page.forwarded {
+            Outcome::Miss
+        } else {
+            Outcome::Hit
+        };
+        Self::of(page.items.iter(), tail, plain, version, select)
+    }
+
+    /// `{"data":[…],"missing":["…"],"paging":{"cursors":{}}}`
+    pub fn many(
+        found: &[(ProductId, Option<Served>)],
+        version: Version,
+        select: Option<Select>,
+    ) -> Result<Self, Fault> {
+        let missing = found.iter().filter(|(_, served)| served.is_none());
+        // Nothing in an id has to be escaped.
+        let missing: Vec<_> = missing.map(|(id, _)| format!("\"{id}\"")).collect();
+        let tail = format!(
+            "],\"missing\":[{}],{}}}",
+            missing.join(","),
+            paging(None, None)
+        );
+        let items = found.iter().filter_map(|(_, served)| served.as_ref());
+        Self::of(items, tail, Outcome::Hit, version, select)
+    }
+
+    /// What the index alone knows: a count, categories, brands. The same in every version.
+    pub fn known(body: impl Into<Bytes>) -> Self {
+        let body = body.into();
+        Self {
+            digest: URL_SAFE_NO_PAD.encode(Sha256::digest(&body)),
+            parts: vec![body],
+            outcome: Outcome::Hit,
+            remaining: Duration::MAX,
+            link: None,
+        }
+    }
+
+    /// The same, telling where its neighbours are.
+    pub fn linked(self, link: Option<HeaderValue>) -> Self {
+        Self { link, ..self }
+    }
+
+    /// Products in `version`, or what is selected of them, and what comes after the last of them.
+    fn of<'a>(
+        items: impl Iterator<Item = &'a Served> + Clone,
+        tail: String,
+        plain: Outcome,
+        version: Version,
+        select: Option<Select>,
+    ) -> Result<Self, Fault> {
+        let mut hash = Sha256::new();
+        let mut parts = vec![Bytes::from_static(b"{\"data\":[")];
+        for (at, item) in items.clone().enumerate() {
+            let body = item.stored.body(version)?;
+            let body = match select {
+                // The tag tells the bytes in every version.
+                None => {
+                    hash.update(item.stored.representation.etag.as_bytes());
+                    body
+                }
+                Some(select) => {
+                    let left = select.apply(&body);
+                    let left = left.map_err(|error| Fault::internal(error.to_string()))?;
+                    hash.update(&left);
+                    left
+                }
+            };
+            parts.extend((at > 0).then_some(Bytes::from_static(b",")));
+            parts.push(body);
+        }
+        hash.update(&tail);
+        parts.push(tail.into());
+        Ok(Self {
+            parts,
+            digest: URL_SAFE_NO_PAD.encode(hash.finalize()),
+            outcome: WEIGHTY
+                .into_iter()
+                .find(|outcome| items.clone().any(|item| item.outcome == *outcome))
+                .unwrap_or(plain),
+            // Without products there is no bound but the answer's own.
+            remaining: items
+                .map(|item| item.remaining)
+                .min()
+                .unwrap_or(Duration::MAX),
+            link: None,
+        })
+    }
+
+    /// Answers a GET or HEAD, in the version it was made for and a coding that the client takes.
+    ///
+    /// # Errors
+    /// 500 if the encoder gave up.
+    pub async fn answer(
+        mut self,
+        policies: &Policies,
+        conditions: &Conditions,
+        accepted: Accepted,
+    ) -> Result<Response, Fault> {
+        let link = self.link.take();
+        let metadata = self.metadata(policies, accepted, Class::List);
+        let mut response =
+            respond_encoded(conditions, metadata, || self.parts.concat().into()).await?;
+        // A 304 has no use for it (RFC 9110 section 15.4.5).
+        if let Some(link) = link.filter(|_| response.status() == StatusCode::OK) {
+            response.headers_mut().append(LINK, link);
+        }
+        Ok(response)
+    }
+
+    /// Answers a POST that changes nothing: the same, but nobody may keep it, so there is no validator.
+    ///
+    /// # Errors
+    /// 500 if the encoder gave up.
+    pub async fn answer_once(
+        self,
+        policies: &Policies,
+        accepted: Accepted,
+    ) -> Result<Response, Fault> {
+        let metadata = self.metadata(policies, accepted, Class::Uncached);
+        let none = Conditions::new(HeaderMap::new());
+        let mut response = respond_encoded(&none, metadata, || self.parts.concat().into()).await?;
+        response.headers_mut().remove(ETAG);
+        Ok(response)
+    }
+
+    /// The body as text.
+    #[cfg(test)]
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.parts.concat()).into_owned()
+    }
+
+    fn metadata(&self, policies: &Policies, accepted: Accepted, class: Class) -> Metadata {
+        let Accepted { version, codings } = accepted;
+        let length = self.parts.iter().map(Bytes::len).sum();
+        let coding = codings.for_body_of(length, Effort::Once);
+        Metadata {
+            media: Media::Versioned(version),
+            coding,
+            etag: entity_tag(version, &self.digest, coding),
+            last_modified: None,
+            cache_control: policies.cache_control(class_of(self.outcome, class), self.remaining),
+            cache_status: Some(cache_status(self.outcome, self.remaining)),
+            mark: mark(self.outcome),
+        }
+    }
+}
+
+/// Answers a GET or HEAD of one product with what is selected of it.
+///
+/// # Errors
+/// 500 if the product can not be rendered, or the encoder gave up.
+pub(super) async fn selected(
     policies: &Policies,
     conditions: &Conditions,
     accepted: Accepted,
-    page: &Page,
+    served: &Served,
+    select: Select,
 ) -> Result<Response, Fault> {
-    let outcome = outcome_of(page);
-    let remaining = remaining_of(page);
-    let cursors = Cursors::of(page);
     let Accepted { version, codings } = accepted;
-    let bodies = page.items.iter().map(|item| item.stored.body(version));
-    let bodies: Vec<_> = bodies.collect::<Result<_, _>>()?;
-    let parts = parts(&bodies, &cursors);
-    let coding = codings.for_body_of(parts.iter().map(|part| part.len()).sum(), Effort::Once);
+    let left = select.apply(&served.stored.body(version)?);
+    let left = left.map_err(|error| Fault::internal(error.to_string()))?;
+    let coding = codings.for_body_of(left.len(), Effort::Once);
+    let digest = URL_SAFE_NO_PAD.encode(Sha256::digest(&left));
+    let modified = served.stored.representation.last_modified.as_ref();
+    let class = class_of(served.outcome, Class::Product);
     let metadata = Metadata {
         media: Media::Versioned(version),
         coding,
-        etag: entity_tag(version, &digest(&page.items, &cursors), coding),
-        last_modified: None,
-        cache_control: policies.cache_control(class_of(outcome, Class::List), remaining),
-        cache_status: Some(cache_status(outcome, remaining)),
-        mark: mark(outcome),
+        etag: entity_tag(version, &digest, coding),
+        last_modified: modified.map(|modified| (modified.secs, modified.header.clone())),
+        cache_control: policies.cache_control(class, served.remaining),
+        cache_status: Some(cache_status(served.outcome, served.remaining)),
+        mark: mark(served.outcome),
     };
-    respond_encoded(conditions, metadata, || parts.concat().into()).await
+    respond_encoded(conditions, metadata, || left).await
 }
 
-/// The cursors of a page, in their opaque form: base64url, which JSON takes as it is.
-struct Cursors {
-    after: Option<String>,
-    before: Option<String>,
-}
-
-// === impl Cursors ===
-
-impl Cursors {
-    fn of(page: &Page) -> Self {
-        Self {
-            after: page.after.as_ref().map(|cursor| cursor.encode()),
-            before: page.before.as_ref().map(|cursor| cursor.encode()),
-        }
-    }
-
-    /// The members of `cursors`; one that is absent is left out.
-    fn members(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let after = self.after.as_deref().map(|cursor| ("after", cursor));
-        let before = self.before.as_deref().map(|cursor| ("before", cursor));
-        after.into_iter().chain(before)
-    }
-}
-
-/// The pieces of `{"data":[…],"paging":{"cursors":{"after":…,"before":…}}}`: the products are JSON already.
-fn parts<'a>(bodies: &'a [Bytes], cursors: &'a Cursors) -> Vec<&'a [u8]> {
-    let mut parts: Vec<&[u8]> = Vec::with_capacity(bodies.len() * 2 + 12);
-    parts.push(b"{\"data\":[");
-    for (at, body) in bodies.iter().enumerate() {
-        parts.extend((at > 0).then_some(b",".as_slice()));
-        parts.push(body);
-    }
-    parts.push(b"],\"paging\":{\"cursors\":{");
-    for (at, (name, cursor)) in cursors.members().enumerate() {
-        let open: &[u8] = if at > 0 { b",\"" } else { b"\"" };
-        parts.extend([open, name.as_bytes(), b"\":\"", cursor.as_bytes(), b"\""]);
-    }
-    parts.push(b"}}}");
-    parts
-}
-
-/// The same products in the same versions between the same cursors are the same content.
-fn digest(items: &[Served], cursors: &Cursors) -> String {
-    let mut hash = Sha256::new();
-    for item in items {
-        hash.update(item.stored.representation.etag.as_bytes());
-    }
-    for (name, cursor) in cursors.members() {
-        hash.update(name);
-        hash.update(cursor);
-    }
-    URL_SAFE_NO_PAD.encode(hash.finalize())
-}
-
-/// How the page as a whole was come by: as the worst of its items was.
-fn outcome_of(page: &Page) -> Outcome {
-    let plain = if page.forwarded {
-        Outcome::Miss
-    } else {
-        Outcome::Hit
-    };
-    WEIGHTY
-        .into_iter()
-        .find(|outcome| page.items.iter().any(|item| item.outcome == *outcome))
-        .unwrap_or(plain)
-}
-
-/// The smallest remaining window on the page; an empty page has no bound but its own.
-fn remaining_of(page: &Page) -> Duration {
-    page.items
-        .iter()
-        .map(|item| item.remaining)
-        .min()
-        .unwrap_or(Duration::MAX)
+/// `"paging":{"cursors":{"after":…,"before":…}}`; a cursor that is absent is left out. They are base64url, which
+/// JSON takes as it is.
+pub(super) fn paging(after: Option<&str>, before: Option<&str>) -> String {
+    let member = |name, cursor: Option<&str>| Some(format!("\"{name}\":\"{}\"", cursor?));
+    let members = [member("after", after), member("before", before)];
+    let members: Vec<_> = members.into_iter().flatten().collect();
+    format!("\"paging\":{{\"cursors\":{{{}}}}}", members.join(","))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::catalog::Entry;
-    use crate::catalog::{Criteria, Cursor, Place, ProductId, Representation, Stored};
-    use crate::clock::Moment;
-    use axum::body::to_bytes;
-    use http::header::{CACHE_CONTROL, CONTENT_LENGTH, ETAG, IF_NONE_MATCH};
-    use http::{HeaderMap, HeaderValue};
-    use serde_json::json;
-    use std::sync::Arc;
-
-    fn entry(stored: Stored) -> Arc<Entry<Stored>> {
-        Arc::new(Entry::new(stored, Moment::default(), 0, 0))
-    }
-
-    fn served(id: &str, outcome: Outcome, remaining: u64) -> Served {
-        let body = format!("{{\"id\":\"{id}\"}}");
-        let etag = HeaderValue::try_from(format!("\"v2-{id}\"")).unwrap();
-        Served {
-            stored: entry(Stored {
-                representation: Representation {
-                    body: body.into(),
-                    etag,
-                    last_modified: None,
-                },
-                validators: Default::default(),
-                renditions: Default::default(),
-            }),
-            outcome,
-            remaining: Duration::from_secs(remaining),
-        }
-    }
-
-    fn page(items: Vec<Served>) -> Page {
-        let cursor = |id| {
-            let (keys, id) = (Vec::new(), ProductId::parse(id).unwrap());
-            Some(Cursor::at(&Criteria::default(), Place { keys, id }))
-        };
-        Page {
-            items,
-            before: cursor("a"),
-            after: cursor("b"),
-            forwarded: false,
-        }
-    }
-
-    async fn answered(page: &Page, headers: HeaderMap) -> Response {
-        let policies = Policies::new(Duration::from_secs(300));
-        let accepted = Accepted::of(&headers).unwrap();
-        answer(&policies, &Conditions::new(headers), accepted, page)
-            .await
-            .unwrap()
-    }
-
-    #[tokio::test]
-    async fn stored_bodies_become_one_document() {
-        for count in 0..3 {
-            let items = (0..count).map(|n| served(&n.to_string(), Outcome::Hit, 900));
-            let page = page(items.collect());
-            let response = answered(&page, HeaderMap::new()).await;
-            let bytes = to_bytes(response.into_body(), usize::MAX).await.unwrap();
-            let document: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
-            let data: Vec<_> = (0..count).map(|n| json!({"id": n.to_string()})).collect();
-            assert_eq!(document["data"], json!(data));
-            let after = document["paging"]["cursors"]["after"].as_str().unwrap();
-            assert_eq!(Cursor::parse(after), page.after);
-        }
-    }
-
-    #[tokio::test]
-    async fn the_only_page_has_no_cursors() {
-        let mut page = page(vec![served("1", Outcome::Hit, 900)]);
-        (page.after, page.before) = (None, None);
-        let response = answered(&page, HeaderMap::new()).await;
-        let bytes = to_bytes(response.into_body(), usize::MAX).await.unwrap();
-        assert_eq!(bytes, r#"{"data":[{"id":"1"}],"paging":{"cursors":{}}}"#);
-    }
-
-    #[tokio::test]
-    async fn a_page_lives_no_longer_than_its_oldest_item() {
-        for (items, expected, status) in [
-            (
-                vec![],
-                "public, max-age=60, stale-while-revalidate=60",
-                "product-catalog; hit",
-            ),
-            (
-                vec![
-                    served("1", Outcome::Hit, 900),
-                    served("2", Outcome::Hit, 70),
-                ],
-                "public, max-age=60, stale-while-revalidate=10",
-                "product-catalog; hit; ttl=70",
-            ),
-            (
-                vec![
-                    served("1", Outcome::Miss, 900),
-                    served("2", Outcome::Hit, 5),
-                ],
-                "public, max-age=5",
-                "product-catalog; fwd=uri-miss",
-            ),
-            (
-                vec![
-                    served("1", Outcome::Hit, 900),
-                    served("2", Outcome::Stale, 0),
-                ],
-                "no-store",
-                "product-catalog; hit; detail=stale",
-            ),
-        ] {
-            let response = answered(&page(items), HeaderMap::new()).await;
-            assert_eq!(response.headers()[CACHE_CONTROL], expected);
-            assert_eq!(response.headers()["cache-status"], status);
-            let marked = response.headers().contains_key("x-cache-stale");
-            assert_eq!(marked, expected == "no-store");
-        }
-    }
-
-    #[tokio::test]
-    async fn the_tag_tells_products_versions_and_cursors_apart() {
-        let hit = |id| served(id, Outcome::Hit, 900);
-        let one = page(vec![hit("1"), hit("2")]);
-        let mut shorter = one.clone();
-        shorter.after = None;
-        let mut tags = Vec::new();
-        for page in [
-            &one,
-            &page(vec![hit("2"), hit("1")]),
-            &page(vec![hit("1")]),
-            &shorter,
-        ] {
-            tags.push(answered(page, HeaderMap::new()).await.headers()[ETAG].clone());
-        }
-        for (at, tag) in tags.iter().enumerate() {
-            assert!(tag.to_str().unwrap().starts_with("\"v2-"), "strong");
-            assert!(!tags[at + 1..].contains(tag));
-        }
-        let again = answered(&one, HeaderMap::new()).await;
-        assert_eq!(again.headers()[ETAG], tags[0]);
-
-        let known = HeaderMap::from_iter([(IF_NONE_MATCH, tags[0].clone())]);
-        let response = answered(&one, known).await;
-        assert_eq!(response.status(), 304);
-        assert!(!response.headers().contains_key(CONTENT_LENGTH));
-    }
-}
+mod tests;

@@ -5,10 +5,12 @@ mod codes;
 mod complete;
 mod headers;
 mod parameter;
+mod queries;
 mod schema;
 mod versions;
 
-pub use schema::{Availability, Document, JsonPatch, NewProduct, Product, ProductPage};
+pub use queries::{AnyProduct, Group, GroupPage, ProductAnswer, Search, SelectedProduct};
+pub use schema::{Availability, Document, JsonPatch, NewProduct, Product, ProductPage, Status};
 
 use super::caching::{Class, Policies};
 use super::extract::Conditions;
@@ -96,6 +98,14 @@ fn build() -> OpenApi {
         TagBuilder::new()
             .name("products")
             .description(Some("Products: read from the cache, written through it."))
+            .build(),
+        TagBuilder::new()
+            .name("categories")
+            .description(Some("The categories that products have."))
+            .build(),
+        TagBuilder::new()
+            .name("brands")
+            .description(Some("The brands that products have."))
             .build(),
         TagBuilder::new()
             .name("health")

@@ -1,10 +1,11 @@
 //! Reading one product. Each handler translates; decisions live in [`catalog`](crate::catalog).
 
 use super::caching::Policies;
-use super::extract::{Conditions, Id};
+use super::extract::{Conditions, Id, Selected};
 use super::fault::{Fault, JSON, NO_STORE};
+use super::list;
 use super::media::Accepted;
-use super::openapi::{Availability, Product};
+use super::openapi::{AnyProduct, Availability};
 use crate::catalog::Catalog;
 use crate::telemetry::Conversation;
 use axum::body::Body;
@@ -23,13 +24,14 @@ use std::sync::Arc;
     tag = "products",
     params(
         ("productId" = String, Path, description = "The product's id.", example = "KETTLE-17"),
+        ("select" = Option<String>, Query, description = "The members that the product is answered with; no others. Each choice has an entity tag of its own.", pattern = "^(id|sku|name|description|category|brand|price|status|tags|attributes|createdAt|updatedAt)(,(id|sku|name|description|category|brand|price|status|tags|attributes|createdAt|updatedAt))*$", example = "id,name,price"),
         ("if-match" = Option<String>, Header, description = "Entity tags of the representation asked for; 412 when none is current."),
         ("if-unmodified-since" = Option<String>, Header, description = "Ignored beside If-Match; 412 when the product changed after it."),
         ("if-none-match" = Option<String>, Header, description = "Entity tags of copies at hand; 304 when one is current."),
         ("if-modified-since" = Option<String>, Header, description = "Ignored beside If-None-Match; 304 when nothing changed since."),
     ),
     responses(
-        (status = 200, description = "The product.", body = Product, content_type = "application/json;v=2",
+        (status = 200, description = "The product, or what is selected of it.", body = AnyProduct, content_type = "application/json;v=2",
             headers(
             ("etag" = String, description = "Strong entity tag."),
             ("last-modified" = String, description = "When the product last changed."),
@@ -38,6 +40,7 @@ use std::sync::Arc;
             ("vary" = String, description = "`Accept, Accept-Encoding`."),
             ("x-cache-stale" = Option<String>, description = "`true` when served past its window."))),
         (status = 304, description = "The copy at hand is current."),
+        (status = 400, description = "The query can not be understood."),
         (status = 403, description = "The id breaks the pattern of ids."),
         (status = 404, description = "There is no such product."),
         (status = 410, description = "The product is gone for good."),
@@ -48,11 +51,15 @@ pub(super) async fn get_product(
     State(catalog): State<Arc<Catalog>>,
     State(policies): State<Arc<Policies>>,
     Id(id): Id,
+    Selected(select): Selected,
     conversation: Conversation,
     accepted: Accepted,
     conditions: Conditions,
 ) -> Result<Response, Fault> {
     let served = catalog.get(&id, conversation).await?;
+    if let Some(select) = select {
+        return list::selected(&policies, &conditions, accepted, &served, select).await;
+    }
     let rendition = catalog
         .rendition(&id, &served.stored, accepted.shape())
         .await?;

@@ -5,7 +5,7 @@ use http::Uri;
 use std::fmt;
 
 /// The longest path and query together, in bytes.
-const LONGEST: usize = 8 * 1024;
+pub(super) const LONGEST: usize = 8 * 1024;
 
 /// How much of a URI a log line shows, in bytes.
 const LONGEST_LOGGED: usize = 1024;

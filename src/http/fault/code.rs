@@ -33,6 +33,10 @@ pub enum ErrorCode {
     InvalidProductId,
     /// There is no such product.
     ProductNotFound,
+    /// No product has this category.
+    CategoryNotFound,
+    /// No product has this brand.
+    BrandNotFound,
     /// The product is gone for good.
     ProductGone,
     /// The product changed since the caller last saw it.
@@ -97,7 +101,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All of them.
-    pub const ALL: [Self; 43] = [
+    pub const ALL: [Self; 45] = [
         Self::RouteNotFound,
         Self::MethodNotAllowed,
         Self::UriTooLong,
@@ -112,6 +116,8 @@ impl ErrorCode {
         Self::InvalidCursor,
         Self::InvalidProductId,
         Self::ProductNotFound,
+        Self::CategoryNotFound,
+        Self::BrandNotFound,
         Self::ProductGone,
         Self::ProductChanged,
         Self::PreconditionFailed,
@@ -160,6 +166,8 @@ impl ErrorCode {
             Self::InvalidCursor => "INVALID_CURSOR",
             Self::InvalidProductId => "INVALID_PRODUCT_ID",
             Self::ProductNotFound => "PRODUCT_NOT_FOUND",
+            Self::CategoryNotFound => "CATEGORY_NOT_FOUND",
+            Self::BrandNotFound => "BRAND_NOT_FOUND",
             Self::ProductGone => "PRODUCT_GONE",
             Self::ProductChanged => "PRODUCT_CHANGED",
             Self::PreconditionFailed => "PRECONDITION_FAILED",
@@ -219,9 +227,11 @@ impl ErrorCode {
             | Self::WritesDisabled
             | Self::AdminDisabled => StatusCode::FORBIDDEN,
             Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
-            Self::RouteNotFound | Self::ProductNotFound | Self::EntryNotFound => {
-                StatusCode::NOT_FOUND
-            }
+            Self::RouteNotFound
+            | Self::ProductNotFound
+            | Self::CategoryNotFound
+            | Self::BrandNotFound
+            | Self::EntryNotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
             Self::ProductConflict
@@ -256,6 +266,8 @@ impl ErrorCode {
             Self::InvalidCursor => "The cursor does not belong to this collection.",
             Self::InvalidProductId => "The id breaks the pattern of product ids.",
             Self::ProductNotFound => "There is no such product.",
+            Self::CategoryNotFound => "No product has this category.",
+            Self::BrandNotFound => "No product has this brand.",
             Self::ProductGone => "The product is gone for good.",
             Self::ProductChanged => "The product has changed since it was last read.",
             Self::PreconditionFailed => "A condition of the request does not hold.",

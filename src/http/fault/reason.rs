@@ -111,11 +111,30 @@ impl Reason {
             ..Self::new(code)
         }
     }
+
+    /// A reason about a member of a search.
+    pub fn member(problem: QueryProblem) -> Self {
+        let code = match problem.code {
+            QueryProblemCode::InvalidParameter | QueryProblemCode::RepeatedParameter => {
+                ErrorCode::InvalidField
+            }
+            QueryProblemCode::UnknownParameter => ErrorCode::UnknownField,
+            QueryProblemCode::MalformedBody => ErrorCode::MalformedBody,
+            QueryProblemCode::InvalidCursor => ErrorCode::InvalidCursor,
+            QueryProblemCode::ConflictingParameters => ErrorCode::ConflictingParameters,
+        };
+        Self {
+            description: Cow::Owned(problem.description),
+            field: Some(problem.parameter).filter(|name| !name.is_empty()),
+            ..Self::new(code)
+        }
+    }
 }
 
 impl From<QueryProblem> for Reason {
     fn from(problem: QueryProblem) -> Self {
         let code = match problem.code {
+            QueryProblemCode::MalformedBody => ErrorCode::MalformedBody,
             QueryProblemCode::InvalidParameter => ErrorCode::InvalidParameter,
             QueryProblemCode::InvalidCursor => ErrorCode::InvalidCursor,
             QueryProblemCode::UnknownParameter => ErrorCode::UnknownParameter,

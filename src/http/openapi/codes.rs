@@ -35,6 +35,10 @@ pub(super) struct Traits {
     pub has_cursors: bool,
     /// A product's id is in its path.
     pub names_product: bool,
+    /// A category is in its path.
+    pub names_category: bool,
+    /// A brand is in its path.
+    pub names_brand: bool,
     /// What it answers depends on `Accept`.
     pub is_negotiated: bool,
     /// It may be repeated under a key.
@@ -78,6 +82,8 @@ impl Traits {
             has_query: has(ParameterIn::Query, None),
             has_cursors: has(ParameterIn::Query, Some("after")),
             names_product: has(ParameterIn::Path, Some("productId")),
+            names_category: has(ParameterIn::Path, Some("categoryId")),
+            names_brand: has(ParameterIn::Path, Some("brandId")),
             is_negotiated: answers(operation, |types| {
                 types.len() > 1 || types.iter().any(|media| media.contains("v="))
             }),
@@ -96,6 +102,11 @@ impl Traits {
             .filter(move |code| self.may_answer(*code))
     }
 
+    /// It reads a body and changes nothing.
+    fn is_search(self) -> bool {
+        self.has_body && !self.is_write
+    }
+
     fn may_answer(self, code: ErrorCode) -> bool {
         match code {
             // What has no operation, and what only the internal listener answers.
@@ -111,12 +122,15 @@ impl Traits {
             ErrorCode::NotAcceptable => self.is_negotiated,
             ErrorCode::InvalidParameter
             | ErrorCode::UnknownParameter
-            | ErrorCode::RepeatedParameter
-            | ErrorCode::ConflictingParameters => self.has_query,
-            ErrorCode::InvalidCursor => self.has_cursors,
+            | ErrorCode::RepeatedParameter => self.has_query,
+            ErrorCode::ConflictingParameters | ErrorCode::InvalidCursor => {
+                self.has_cursors || self.is_search()
+            }
             ErrorCode::InvalidProductId | ErrorCode::ProductNotFound | ErrorCode::ProductGone => {
                 self.names_product
             }
+            ErrorCode::CategoryNotFound => self.names_category,
+            ErrorCode::BrandNotFound => self.names_brand,
             ErrorCode::ProductChanged | ErrorCode::ProductConflict => {
                 self.is_write && !self.is_batch
             }
@@ -132,8 +146,8 @@ impl Traits {
             | ErrorCode::BodyTooLarge
             | ErrorCode::BodyTimeout
             | ErrorCode::MalformedBody
-            | ErrorCode::RequiredFieldMissing
             | ErrorCode::InvalidField => self.has_body,
+            ErrorCode::RequiredFieldMissing => self.has_body && !self.is_search(),
             ErrorCode::UnknownField => self.has_body && !self.is_patch,
             ErrorCode::IdMismatch => self.has_body && self.names_product && !self.is_patch,
             ErrorCode::HeadersTooLarge => true,

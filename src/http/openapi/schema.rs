@@ -1,6 +1,7 @@
 //! The shapes of what goes over the wire, for the document. Rendering and parsing
 //! live in [`product`](crate::product); a test holds what it renders against these.
 
+use super::queries::AnyProduct;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 use utoipa::openapi::RefOr;
@@ -157,8 +158,11 @@ pub enum Status {
 /// One page of products.
 #[derive(ToSchema)]
 pub struct ProductPage {
-    /// The products.
-    pub data: Vec<Product>,
+    /// The products, with all of their members or those selected.
+    pub data: Vec<AnyProduct>,
+    /// Of the ids asked for, those that no product has; only beside a list of ids.
+    #[schema(nullable = false)]
+    pub missing: Option<Vec<String>>,
     /// How to go on.
     pub paging: Paging,
 }
@@ -287,7 +291,8 @@ pub(super) fn example(name: &str) -> Option<Value> {
         "Availability" => Some(json!({
             "id": "KETTLE-17", "available": 12, "asOf": "2026-11-21T06:40:56Z"
         })),
-        "ProductPage" => Some(json!({
+        "AnyProduct" => Some(product()),
+        "ProductPage" | "ProductAnswer" => Some(json!({
             "data": [product()],
             "paging": { "cursors": { "after": "AmzjsMRCmPwcFAAJS0VUVExFLTE3", "before": "AmzjsMRCmPwcFAAJS0VUVExFLTE3" } }
         })),
@@ -296,6 +301,18 @@ pub(super) fn example(name: &str) -> Option<Value> {
             "info": { "title": "Product catalog", "version": env!("CARGO_PKG_VERSION") },
             "paths": { "/products": { "get": { "operationId": "queryProducts" } } },
             "components": { "schemas": { "Product": { "type": "object" } } }
+        })),
+        "Group" => Some(json!({ "name": "kitchen", "count": 214 })),
+        "GroupPage" => Some(json!({
+            "data": [{ "name": "kitchen", "count": 214 }, { "name": "stationery", "count": 96 }],
+            "paging": { "cursors": { "after": "AmdzdGF0aW9uZXJ5" } }
+        })),
+        "Search" => Some(json!({
+            "q": "steel kettle",
+            "filter": { "category": "kitchen", "price": { ">=": 1000, "<": 10000 } },
+            "sortby": "-price,+name",
+            "select": ["id", "name", "price"],
+            "limit": 20
         })),
         "NewBatch" => Some(json!({ "items": [new_product(), {
             "name": "Mug", "price": { "amount": 900, "currency": "EUR" }
