@@ -238,7 +238,11 @@ fn documented() -> OpenApiRouter<Shared> {
             writes::delete_product
         ))
         .routes(routes!(products::get_availability))
-        .routes(routes!(batch::create_products, batch::delete_products))
+        .routes(routes!(
+            batch::create_products,
+            batch::patch_products,
+            batch::delete_products
+        ))
         .routes(routes!(search::search_products))
         .routes(routes!(groups::query_categories))
         .routes(routes!(groups::get_category))

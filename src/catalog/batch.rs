@@ -1,7 +1,7 @@
 //! Many writes in one request: each for itself, a few at a time, within a time that is known beforehand.
 
 use super::{Catalog, CatalogError, Precondition};
-use crate::product::{Draft, ProductId};
+use crate::product::{Draft, Patch, ProductId};
 use crate::telemetry::Conversation;
 use futures_util::StreamExt;
 use std::collections::HashMap;
@@ -15,7 +15,6 @@ const AT_ONCE: usize = 8;
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// One write of a batch.
-#[derive(Clone, Debug)]
 pub enum BatchWrite {
     /// Creates a product; see [`Catalog::create`].
     Create {
@@ -23,6 +22,15 @@ pub enum BatchWrite {
         draft: Box<Draft>,
         /// The key under which the inventory gets it.
         key: Option<Uuid>,
+    },
+    /// Changes parts of a product; see [`Catalog::patch`].
+    Patch {
+        /// The product.
+        id: ProductId,
+        /// What is done to it.
+        patch: Patch,
+        /// If it is as demanded.
+        precondition: Precondition,
     },
     /// Deletes a product; see [`Catalog::delete`].
     Delete(ProductId),
@@ -33,6 +41,8 @@ pub enum BatchWrite {
 pub enum BatchDone {
     /// The product was created; the inventory may have chosen its id.
     Created(ProductId),
+    /// The product was changed.
+    Updated,
     /// The product is gone.
     Deleted,
 }
@@ -86,6 +96,14 @@ impl Catalog {
                 let written = self.create(*draft, key, cause).await?;
                 Ok(BatchDone::Created(written.id))
             }
+            BatchWrite::Patch {
+                id,
+                patch,
+                precondition,
+            } => {
+                self.patch(id, patch, precondition, cause).await?;
+                Ok(BatchDone::Updated)
+            }
             BatchWrite::Delete(id) => {
                 self.delete(id, Precondition::none(), cause).await?;
                 Ok(BatchDone::Deleted)
@@ -101,7 +119,7 @@ impl BatchWrite {
     pub fn product(&self) -> Option<&ProductId> {
         match self {
             Self::Create { draft, .. } => draft.id.as_ref(),
-            Self::Delete(id) => Some(id),
+            Self::Patch { id, .. } | Self::Delete(id) => Some(id),
         }
     }
 }
@@ -143,7 +161,7 @@ mod tests {
     fn writes_of_one_product_stay_together_and_in_order() {
         let writes = ["a", "b", "a", "c", "b", "a"];
         let writes = writes.map(|id| BatchWrite::Delete(ProductId::parse(id).unwrap()));
-        let groups: Vec<Vec<usize>> = by_product(writes.to_vec())
+        let groups: Vec<Vec<usize>> = by_product(writes.into())
             .into_iter()
             .map(|group| group.into_iter().map(|(index, _)| index).collect())
             .collect();

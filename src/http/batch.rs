@@ -2,20 +2,21 @@
 
 mod answer;
 mod envelope;
+mod item;
 
 use super::auth::Writer;
+use super::conditional::Preconditions;
 use super::extract::JsonBody;
-use super::fault::{ErrorCode, Fault, Reason};
+use super::fault::Fault;
 use super::idempotency::IdempotencyKey;
-use crate::catalog::{BatchDone, BatchWrite, Catalog, CatalogError, Draft, ProductId, Version};
+use crate::catalog::{BatchDone, BatchWrite, Catalog, CatalogError, ProductId};
 use crate::telemetry::Conversation;
 use answer::Outcome;
-pub(super) use answer::{BatchAnswer, DeleteBatch, NewBatch};
+pub(super) use answer::{BatchAnswer, DeleteBatch, NewBatch, PatchBatch};
 use axum::extract::State;
 use axum::response::Response;
 use envelope::Envelope;
 use http::StatusCode;
-use serde_json::value::RawValue;
 use std::sync::Arc;
 
 /// The path, also for the layer that gives a batch more time.
@@ -26,6 +27,9 @@ const CREATE: Envelope = Envelope {
     member: "items",
     most: 100,
 };
+
+/// What a batch of patches looks like.
+const PATCH: Envelope = CREATE;
 
 /// What a batch of ids looks like.
 const DELETE: Envelope = Envelope {
@@ -55,6 +59,7 @@ type Item = Result<BatchWrite, Fault>;
             headers(("location" = Option<String>, description = "Where all of them can be read at once; absent where that would be longer than 8 KiB."))),
         (status = 207, description = "Some or all failed; each item's result says.", body = BatchAnswer, content_type = "application/json"),
         (status = 400, description = "The body is no batch, or one with too many items. Nothing was written."),
+        (status = 412, description = "A condition does not hold: a collection has no entity tag of its own."),
     )
 )]
 pub(super) async fn create_products(
@@ -62,6 +67,7 @@ pub(super) async fn create_products(
     writer: Writer,
     key: IdempotencyKey,
     conversation: Conversation,
+    conditions: Preconditions,
     body: JsonBody,
 ) -> Result<Response, Fault> {
     let request = key.with(&writer, PATH, &body);
@@ -69,15 +75,43 @@ pub(super) async fn create_products(
     let carry_out = async move {
         let version = body.1;
         let drafts = CREATE.read(&body.0)?.into_iter().enumerate();
-        let items = drafts.map(|(index, item)| {
-            let draft = Box::new(draft(item, version)?);
-            let key = keys.nth(index);
-            Ok(BatchWrite::Create { draft, key })
-        });
+        let items = drafts.map(|(index, item)| item::create(item, version, keys.nth(index)));
+        conditions.hold_for_collection()?;
         let outcomes = write(&writing, items.collect(), conversation).await;
         Ok(answer::of(&writer, StatusCode::CREATED, &outcomes))
     };
     request.once(&catalog, conversation, carry_out).await
+}
+
+/// Update products.
+///
+/// Up to 100 JSON Patches at once; atomicity is best-effort, per item, as for creating: each patch is
+/// done whole or not at all. Patches of the same product are done in their order.
+#[utoipa::path(
+    patch,
+    path = "/products/batch",
+    operation_id = "updateProducts",
+    tag = "products",
+    security(("apiKey" = [])),
+    request_body(content = PatchBatch, content_type = "application/json", description = "1 to 100 patches; 1 MiB at most."),
+    responses(
+        (status = 200, description = "All were updated.", body = BatchAnswer, content_type = "application/json"),
+        (status = 207, description = "Some or all failed; each item's result says.", body = BatchAnswer, content_type = "application/json"),
+        (status = 400, description = "The body is no batch, or one with too many items. Nothing was written."),
+        (status = 412, description = "A condition does not hold: a collection has no entity tag of its own. Tags of products go into `ifMatch`."),
+    )
+)]
+pub(super) async fn patch_products(
+    State(catalog): State<Arc<Catalog>>,
+    writer: Writer,
+    conversation: Conversation,
+    conditions: Preconditions,
+    body: JsonBody,
+) -> Result<Response, Fault> {
+    let items = PATCH.read(&body.0)?.into_iter().map(item::patch);
+    conditions.hold_for_collection()?;
+    let outcomes = write(&catalog, items.collect(), conversation).await;
+    Ok(answer::of(&writer, StatusCode::OK, &outcomes))
 }
 
 /// Delete products.
@@ -95,16 +129,19 @@ pub(super) async fn create_products(
         (status = 200, description = "All were deleted.", body = BatchAnswer, content_type = "application/json"),
         (status = 207, description = "Some or all failed; each item's result says.", body = BatchAnswer, content_type = "application/json"),
         (status = 400, description = "The body is no batch, or one with too many items. Nothing was deleted."),
+        (status = 412, description = "A condition does not hold: a collection has no entity tag of its own."),
     )
 )]
 pub(super) async fn delete_products(
     State(catalog): State<Arc<Catalog>>,
     writer: Writer,
     conversation: Conversation,
+    conditions: Preconditions,
     body: JsonBody,
 ) -> Result<Response, Fault> {
     let ids = DELETE.read(&body.0)?.into_iter();
-    let items = ids.map(|item| id(item).map(BatchWrite::Delete));
+    let items = ids.map(item::delete);
+    conditions.hold_for_collection()?;
     let outcomes = write(&catalog, items.collect(), conversation).await;
     Ok(answer::of(&writer, StatusCode::OK, &outcomes))
 }
@@ -133,21 +170,9 @@ async fn write(catalog: &Catalog, items: Vec<Item>, conversation: Conversation) 
 fn outcome(id: Option<ProductId>, result: Option<Result<BatchDone, CatalogError>>) -> Outcome {
     match result {
         Some(Ok(BatchDone::Created(id))) => Outcome::done(StatusCode::CREATED, Some(id)),
+        Some(Ok(BatchDone::Updated)) => Outcome::done(StatusCode::OK, id),
         Some(Ok(BatchDone::Deleted)) => Outcome::done(StatusCode::NO_CONTENT, id),
         Some(Err(error)) => Outcome::failed(id, Fault::from(error)),
         None => Outcome::failed(id, Fault::internal("a write of a batch has no result")),
     }
-}
-
-fn draft(item: &RawValue, version: Version) -> Result<Draft, Fault> {
-    Draft::parse_version(version, item.get().as_bytes(), None)
-        .map_err(|problems| Fault::all(problems.into_iter().map(Reason::from).collect()))
-}
-
-fn id(item: &RawValue) -> Result<ProductId, Fault> {
-    let text: String = serde_json::from_str(item.get()).map_err(|_| {
-        let reason = Reason::new(ErrorCode::InvalidField);
-        Fault::all(vec![reason.saying("an id must be a string")])
-    })?;
-    ProductId::parse(&text).map_err(|_| Fault::new(ErrorCode::InvalidProductId))
 }

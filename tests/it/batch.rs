@@ -44,6 +44,11 @@ fn codes(answer: &Answer, index: usize) -> Vec<String> {
         .collect()
 }
 
+/// An item that gives a product another name.
+fn set_name(id: &str, name: &str) -> Value {
+    json!({"id": id, "patch": [{"op": "replace", "path": "/name", "value": name}]})
+}
+
 async fn create(app: &TestApp, items: &[Value]) -> Answer {
     app.write(Method::POST, PATH, &json!({"items": items}))
         .await
@@ -115,6 +120,93 @@ async fn every_item_succeeds_or_fails_for_itself() {
     let answer = delete(&app, &["P-000001", "P-000002"]).await;
     assert_eq!((answer.status(), statuses(&answer)), (200, vec![204, 204]));
     assert_eq!(app.get("/products").await.ids(), ["P-000003"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn patches_are_done_one_by_one_and_in_order_for_one_product() {
+    let app = Setup::products(3).warm().await;
+    let tag = app
+        .get("/products/P-000001")
+        .await
+        .header("etag")
+        .to_owned();
+    let set = set_name;
+    let items =
+        json!({"items": [set("P-000001", "A"), set("P-000002", "B"), set("P-000001", "C")]});
+    let answer = app.write(Method::PATCH, PATH, &items).await;
+    assert_eq!(
+        (answer.status(), statuses(&answer)),
+        (200, vec![200, 200, 200]),
+        "{}",
+        answer.text()
+    );
+    let name = async |id: &str| app.get(&format!("/products/{id}")).await.json()["name"].clone();
+    assert_eq!(
+        (name("P-000001").await, name("P-000002").await),
+        (json!("C"), json!("B"))
+    );
+
+    let mut stale = set("P-000001", "D");
+    stale["ifMatch"] = json!(tag);
+    let mut current = set("P-000002", "D");
+    current["ifMatch"] = json!(app.get("/products/P-000002").await.header("etag"));
+    let mut malformed = set("P-000003", "D");
+    malformed["ifMatch"] = json!("tag");
+    let mut unknown = set("P-000003", "D");
+    unknown["ifmatch"] = json!("*");
+    let items = json!({"items": [
+        stale,
+        current,
+        malformed,
+        unknown,
+        set("unknown", "D"),
+        set("no id/", "D"),
+        {"id": "P-000003", "patch": [{"op": "test", "path": "/name", "value": "no"}]},
+        {"id": "P-000003", "patch": [{"op": "replace", "path": "/name", "value": ""}]},
+        {"id": "P-000003", "patch": {}},
+        {"id": "P-000003"},
+        {"patch": []},
+        17,
+    ]});
+    let answer = app.write(Method::PATCH, PATH, &items).await;
+    assert_eq!(
+        statuses(&answer),
+        [412, 200, 400, 400, 404, 403, 409, 422, 400, 400, 400, 400],
+        "{}",
+        answer.text()
+    );
+    assert_eq!(codes(&answer, 2), ["INVALID_FIELD"]);
+    assert_eq!(codes(&answer, 3), ["UNKNOWN_FIELD"]);
+    assert_eq!(codes(&answer, 6), ["PATCH_TEST_FAILED"]);
+    assert_eq!(codes(&answer, 9), ["REQUIRED_FIELD_MISSING"]);
+    assert_eq!(
+        (name("P-000001").await, name("P-000002").await),
+        (json!("C"), json!("D"))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_condition_on_the_whole_does_not_hold_as_it_has_no_tag() {
+    let app = Setup::products(3).warm().await;
+    let tag = app
+        .get("/products/P-000001")
+        .await
+        .header("etag")
+        .to_owned();
+    let headers = [
+        ("x-api-key", WRITE_KEY),
+        ("content-type", "application/json"),
+        ("if-match", tag.as_str()),
+    ];
+    for method in [Method::POST, Method::PATCH, Method::DELETE] {
+        let body = match method {
+            Method::DELETE => json!({"ids": ["P-000001"]}),
+            _ => json!({"items": [set_name("P-000001", "E")]}),
+        };
+        let answer = app.send(method, PATH, &headers, body.to_string()).await;
+        assert_eq!(answer.status(), 412);
+    }
+    assert!(app.get("/products/P-000001").await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@ use crate::catalog::ProductId;
 use crate::http::auth::Writer;
 use crate::http::fault::{ErrorBody, Fault, JSON, NO_STORE};
 use crate::http::idempotency::NotKept;
-use crate::http::openapi::NewProduct;
+use crate::http::openapi::{JsonPatch, NewProduct};
 use axum::body::Body;
 use axum::response::Response;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION};
@@ -22,6 +22,32 @@ pub(in crate::http) struct NewBatch {
     #[schema(min_items = 1, max_items = 100)]
     #[expect(dead_code, reason = "for the document")]
     pub items: Vec<NewProduct>,
+}
+
+/// Patches of products.
+#[derive(ToSchema)]
+pub(in crate::http) struct PatchBatch {
+    /// One patch per item.
+    #[schema(min_items = 1, max_items = 100)]
+    #[expect(dead_code, reason = "for the document")]
+    pub items: Vec<ProductPatch>,
+}
+
+/// A patch of one product.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub(in crate::http) struct ProductPatch {
+    /// The product's id.
+    #[schema(pattern = "^[A-Za-z0-9][A-Za-z0-9._~:@+-]{0,127}$")]
+    #[expect(dead_code, reason = "for the document")]
+    pub id: String,
+    /// What is done to it.
+    #[expect(dead_code, reason = "for the document")]
+    pub patch: JsonPatch,
+    /// Entity tags, of which the product must have one, as in the header `If-Match`.
+    #[schema(nullable = false)]
+    #[expect(dead_code, reason = "for the document")]
+    pub if_match: Option<String>,
 }
 
 /// Products to delete.

@@ -16,7 +16,7 @@ pub(super) struct Envelope {
 }
 
 /// The members of an object, unread, in their order.
-struct Members<'a>(Vec<(String, &'a RawValue)>);
+pub(super) struct Members<'a>(pub Vec<(String, &'a RawValue)>);
 
 struct MembersVisitor;
 

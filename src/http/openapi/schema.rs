@@ -317,6 +317,11 @@ pub(super) fn example(name: &str) -> Option<Value> {
         "NewBatch" => Some(json!({ "items": [new_product(), {
             "name": "Mug", "price": { "amount": 900, "currency": "EUR" }
         }] })),
+        "PatchBatch" => Some(json!({ "items": [{
+            "id": "KETTLE-17",
+            "ifMatch": "\"v2-6851e99359d5b90e5c19973672e877d2\"",
+            "patch": [{ "op": "replace", "path": "/price/amount", "value": 4999 }]
+        }] })),
         "DeleteBatch" => Some(json!({ "ids": ["KETTLE-17", "MUG-3"] })),
         _ => None,
     }
