@@ -28,7 +28,7 @@ pub use idempotency::{KEPT_FOR, KeptAnswer, NotRepeatable, Once, Repeatable};
 pub use invalidate::{Invalidated, Mode, Selector};
 pub use precondition::Precondition;
 pub use renditions::{Renditions, Shape, Unrenderable, encode};
-pub use stored::Stored;
+pub use stored::{Labels, Stored};
 pub use warmup::Progress;
 
 use crate::cache::{self, Cache};

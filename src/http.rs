@@ -67,6 +67,8 @@ pub struct Config {
     pub read_requires_auth: bool,
     /// `CORS_ALLOWED_ORIGINS`: whose pages may read answers. Empty: nobody's.
     pub cors_origins: Vec<HeaderValue>,
+    /// `CDN_HEADERS`: what shared caches are told beyond `Cache-Control`.
+    pub cdn: Option<caching::Cdn>,
     /// `RATE_LIMIT_PER_SECOND`: how many requests a client has a second; `None`: any number.
     pub rate_limit: Option<NonZeroU32>,
     /// Whether the listener itself speaks TLS: then answers ask clients to keep to it.
@@ -191,7 +193,11 @@ pub fn router(state: HttpState) -> Router {
 
     let shared = Shared(Arc::new(Parts {
         catalog,
-        policies: Arc::new(Policies::new(config.max_age).private(config.read_requires_auth)),
+        policies: Arc::new(
+            Policies::new(config.max_age)
+                .private(config.read_requires_auth)
+                .and_for_shared_caches(config.cdn),
+        ),
         authority,
         clock,
         draining,

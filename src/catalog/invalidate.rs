@@ -3,8 +3,6 @@
 use super::{Catalog, Stored};
 use crate::cache::Trust;
 use crate::product::ProductId;
-use serde::Deserialize;
-use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Which entries an invalidation means.
@@ -44,29 +42,15 @@ pub struct Invalidated {
     pub estimated_seconds: u64,
 }
 
-/// The members of a rendered product that a selector looks at.
-#[derive(Deserialize)]
-struct Labels<'a> {
-    #[serde(borrow, default)]
-    category: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    brand: Option<Cow<'a, str>>,
-}
-
 // === impl Selector ===
 
 impl Selector {
     fn selects(&self, id: &ProductId, stored: &Stored) -> bool {
-        let labels = || serde_json::from_slice::<Labels<'_>>(&stored.representation.body).ok();
         match self {
             Self::Ids(ids) => ids.contains(id),
             Self::Prefix(prefix) => id.as_str().starts_with(prefix),
-            Self::Category(category) => labels()
-                .and_then(|labels| labels.category)
-                .is_some_and(|of| of == *category),
-            Self::Brand(brand) => labels()
-                .and_then(|labels| labels.brand)
-                .is_some_and(|of| of == *brand),
+            Self::Category(category) => stored.labels().category.is_some_and(|of| of == *category),
+            Self::Brand(brand) => stored.labels().brand.is_some_and(|of| of == *brand),
             Self::All => true,
         }
     }

@@ -152,6 +152,11 @@ fn http(
         read_requires_auth: settings.boolean("READ_REQUIRES_AUTH")?,
         cors_origins: origins.unwrap_or_default(),
         rate_limit: NonZeroU32::new(settings.integer("RATE_LIMIT_PER_SECOND")?),
+        cdn: settings
+            .boolean("CDN_HEADERS")?
+            .then_some(http::caching::Cdn {
+                stale_if_error: settings.seconds("CACHE_GRACE_SECONDS")?,
+            }),
         speaks_tls: settings.is_set("TLS_CERT_FILE"),
     })
 }

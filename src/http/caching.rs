@@ -2,9 +2,11 @@
 //!
 //! `Expires` and `Age` are never sent.
 
+mod cdn;
 mod media_type;
 mod policy;
 
+pub use cdn::{Cdn, Keys};
 pub use media_type::Media;
 pub use policy::{Class, Keep, Policies, Policy, TABLE, Then};
 
@@ -83,7 +85,11 @@ impl Policies {
             cache_status: Some(cache_status(served.outcome, served.remaining)),
             mark: mark(served.outcome),
         };
-        respond(conditions, metadata, || rendition.body)
+        let mut response = respond(conditions, metadata, || rendition.body);
+        self.tell_shared_caches(&mut response, served.remaining, || {
+            Keys::default().with(&served.stored.labels())
+        });
+        response
     }
 }
 

@@ -2,13 +2,13 @@
 //! say about caching.
 
 use super::caching::{
-    Class, Media, Metadata, Policies, cache_status, class_of, mark, respond_encoded,
+    Class, Keys, Media, Metadata, Policies, cache_status, class_of, mark, respond_encoded,
 };
 use super::extract::Conditions;
 use super::fault::Fault;
 use super::media::Accepted;
 use crate::catalog::{
-    Cursor, Effort, Outcome, Page, ProductId, Select, Served, Version, entity_tag,
+    Cursor, Effort, Entry, Outcome, Page, ProductId, Select, Served, Stored, Version, entity_tag,
 };
 use axum::response::Response;
 use base64::Engine;
@@ -17,6 +17,7 @@ use bytes::Bytes;
 use http::header::{ETAG, LINK};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use sha2::{Digest, Sha256};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Outcomes of items that make the whole answer theirs, the weightiest first.
@@ -26,6 +27,9 @@ const WEIGHTY: [Outcome; 4] = [
     Outcome::Bypass,
     Outcome::Miss,
 ];
+
+/// How long a shared cache is told to keep a list: no purge by key tells it of products that are new.
+const LONGEST_SHARED: Duration = Duration::from_secs(60);
 
 /// What is answered, in one version.
 pub(super) struct Listing {
@@ -39,6 +43,8 @@ pub(super) struct Listing {
     remaining: Duration,
     /// Where its neighbours are.
     link: Option<HeaderValue>,
+    /// The products it is made of.
+    products: Vec<Arc<Entry<Stored>>>,
 }
 
 // === impl Listing ===
@@ -84,6 +90,7 @@ impl Listing {
             outcome: Outcome::Hit,
             remaining: Duration::MAX,
             link: None,
+            products: Vec::new(),
         }
     }
 
@@ -131,10 +138,12 @@ impl Listing {
                 .unwrap_or(plain),
             // Without products there is no bound but the answer's own.
             remaining: items
+                .clone()
                 .map(|item| item.remaining)
                 .min()
                 .unwrap_or(Duration::MAX),
             link: None,
+            products: items.map(|item| Arc::clone(&item.stored)).collect(),
         })
     }
 
@@ -156,6 +165,14 @@ impl Listing {
         if let Some(link) = link.filter(|_| response.status() == StatusCode::OK) {
             response.headers_mut().append(LINK, link);
         }
+        let remaining = self.remaining.min(LONGEST_SHARED);
+        policies.tell_shared_caches(&mut response, remaining, || {
+            let mut keys = Keys::of_collection();
+            self.products
+                .iter()
+                .for_each(|product| keys.add(&product.labels()));
+            keys
+        });
         Ok(response)
     }
 
@@ -224,7 +241,11 @@ pub(super) async fn selected(
         cache_status: Some(cache_status(served.outcome, served.remaining)),
         mark: mark(served.outcome),
     };
-    respond_encoded(conditions, metadata, || left).await
+    let mut response = respond_encoded(conditions, metadata, || left).await?;
+    policies.tell_shared_caches(&mut response, served.remaining, || {
+        Keys::default().with(&served.stored.labels())
+    });
+    Ok(response)
 }
 
 /// `"paging":{"cursors":{"after":…,"before":…}}`; a cursor that is absent is left out. They are base64url, which

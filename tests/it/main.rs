@@ -30,6 +30,7 @@ mod patching;
 mod querying;
 mod reading;
 mod readme;
+mod shared_caches;
 mod unavailable;
 mod warming;
 mod writing;

@@ -32,6 +32,7 @@ fn others() -> BTreeMap<&'static str, String> {
         ("JWT_ISSUER", "https://other"),
         ("JWT_AUDIENCE", "other"),
         ("JWKS_URL", "https://other/keys"),
+        ("CDN_HEADERS", "true"),
         ("READ_REQUIRES_AUTH", "true"),
         ("CORS_ALLOWED_ORIGINS", "https://other"),
         ("RATE_LIMIT_PER_SECOND", "6"),

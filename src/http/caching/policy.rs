@@ -3,7 +3,7 @@
 //! A client's copy and ours together never outlive the window of a value: every lifetime shrinks
 //! to what remains of it.
 
-use super::value;
+use super::{Cdn, value};
 use crate::http::fault::NO_STORE;
 use http::HeaderValue;
 use std::time::Duration;
@@ -107,6 +107,8 @@ pub struct Policies {
     readers: &'static str,
     /// What a product with enough of its window left says: made once, most answers carry it.
     unhurried: HeaderValue,
+    /// What shared caches are told beyond that, if anything.
+    cdn: Option<Cdn>,
 }
 
 // === impl Policies ===
@@ -121,9 +123,23 @@ impl Policies {
     #[must_use]
     pub fn private(self, is_private: bool) -> Self {
         match is_private {
-            true => Self::for_readers("private", self.max_age),
+            true => Self {
+                cdn: self.cdn,
+                ..Self::for_readers("private", self.max_age)
+            },
             false => self,
         }
+    }
+
+    /// The same, and shared caches are told more where `cdn` says what.
+    #[must_use]
+    pub fn and_for_shared_caches(self, cdn: Option<Cdn>) -> Self {
+        Self { cdn, ..self }
+    }
+
+    /// What shared caches are told beyond `Cache-Control`.
+    pub(super) fn cdn(&self) -> Option<Cdn> {
+        self.cdn
     }
 
     fn for_readers(readers: &'static str, max_age: u64) -> Self {
@@ -132,6 +148,7 @@ impl Policies {
             max_age,
             readers,
             unhurried: directives(policy, readers, max_age, u64::MAX),
+            cdn: None,
         }
     }
 

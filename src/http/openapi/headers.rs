@@ -32,7 +32,7 @@ enum Kind {
 }
 
 /// The headers that answers have in common. One that an annotation describes itself stays as it is.
-pub(super) const HEADERS: [CommonHeader; 17] = [
+pub(super) const HEADERS: [CommonHeader; 19] = [
     CommonHeader {
         component: "x-conversation",
         name: "x-conversation",
@@ -191,6 +191,34 @@ pub(super) const HEADERS: [CommonHeader; 17] = [
         },
         is_certain: false,
         comes_with: |status, traits| is_versioned(status, traits),
+    },
+    CommonHeader {
+        component: "cdn-cache-control",
+        name: "cdn-cache-control",
+        description: "How long a shared cache may keep the answer, in place of `cache-control` (RFC 9213), where CDN_HEADERS asks for it.",
+        kind: Kind::Text {
+            example: "max-age=3412, stale-while-revalidate=60, stale-if-error=86400",
+        },
+        is_certain: false,
+        comes_with: |status, traits| {
+            traits.is_conditional
+                && !traits.is_write
+                && (status == StatusCode::NOT_MODIFIED || status == StatusCode::OK)
+        },
+    },
+    CommonHeader {
+        component: "surrogate-key",
+        name: "surrogate-key",
+        description: "The keys by which a shared cache can purge the answer, where CDN_HEADERS asks for them.",
+        kind: Kind::Text {
+            example: "product:KETTLE-17 category:Small%20appliances brand:Acme",
+        },
+        is_certain: false,
+        comes_with: |status, traits| {
+            traits.is_conditional
+                && !traits.is_write
+                && (status == StatusCode::NOT_MODIFIED || status == StatusCode::OK)
+        },
     },
 ];
 
