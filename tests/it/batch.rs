@@ -75,6 +75,8 @@ async fn a_batch_of_new_products_is_created_and_read_at_once() {
         answer.header("location"),
         format!("/products?id=a,{given},b%2B1")
     );
+    let together = app.get(answer.header("location")).await;
+    assert_eq!(together.ids(), ["a", &given, "b+1"], "{}", together.text());
     let gets = app.inventory.calls_of("get");
     for id in ["a", &given, "b+1"] {
         assert!(app.get(&format!("/products/{id}")).await.is_ok());
