@@ -81,6 +81,19 @@ impl Catalog {
         stored: &Stored,
         shape: Shape,
     ) -> Result<Rendition, Unrenderable> {
+        match stored.at_hand(shape) {
+            Some(rendition) => Ok(rendition),
+            // Boxed, so that reads that find it at hand do not carry the room for making it.
+            None => Box::pin(self.made(id, stored, shape)).await,
+        }
+    }
+
+    async fn made(
+        &self,
+        id: &ProductId,
+        stored: &Stored,
+        shape: Shape,
+    ) -> Result<Rendition, Unrenderable> {
         let Shape {
             version, coding, ..
         } = shape;
@@ -209,6 +222,23 @@ impl Catalog {
 // === impl Stored ===
 
 impl Stored {
+    /// The product as `shape` wants it, where nothing has to be made for that.
+    fn at_hand(&self, shape: Shape) -> Option<Rendition> {
+        let Shape {
+            version, coding, ..
+        } = shape;
+        let plain = || self.representation.rendition();
+        if (version, coding) == (Version::V2, Coding::Identity) {
+            return Some(plain());
+        }
+        let kept = self.renditions.find(version, coding);
+        if let Some(rendition) = kept.and_then(Kept::rendition) {
+            return Some(rendition);
+        }
+        let pays = kept.is_none() && self.representation.body.len() >= LEAST_ENCODED;
+        (version == Version::V2 && !pays && !shape.strict).then(plain)
+    }
+
     /// The body in this version, for answers that are made of many; what is made for it is not kept.
     ///
     /// # Errors

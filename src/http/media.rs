@@ -108,6 +108,12 @@ impl<S: Sync> FromRequestParts<S> for AcceptedVersion {
 // === impl Codings ===
 
 impl Codings {
+    /// Identity alone; the last of [`Coding::ALL`].
+    const IDENTITY: Self = Self {
+        gladly: [false, false, false, true],
+        strict: false,
+    };
+
     /// The codings that `Accept-Encoding` takes most gladly. Several field lines are one list.
     ///
     /// # Errors
@@ -131,6 +137,9 @@ impl Codings {
 
     /// The coding to encode in, with this effort.
     fn choose(self, effort: Effort) -> Coding {
+        if self == Self::IDENTITY {
+            return Coding::Identity;
+        }
         let gladly = |coding: &Coding| {
             let mut all = Coding::ALL.into_iter().zip(self.gladly);
             all.any(|(other, gladly)| gladly && other == *coding)
@@ -155,10 +164,7 @@ impl Codings {
 impl Default for Codings {
     /// Identity: without `Accept-Encoding` any coding would do, and that one always works.
     fn default() -> Self {
-        Self {
-            gladly: Coding::ALL.map(|coding| coding == Coding::Identity),
-            strict: false,
-        }
+        Self::IDENTITY
     }
 }
 
