@@ -1,4 +1,4 @@
-//! The collection of products. Each handler translates; decisions live in [`catalog`](crate::catalog).
+//! The collection of products. Each handler translates; decisions live in [`catalog`].
 
 use super::caching::Policies;
 use super::extract::{Conditions, Query};
