@@ -6,7 +6,7 @@ mod item;
 
 use super::auth::Writer;
 use super::conditional::Preconditions;
-use super::extract::JsonBody;
+use super::extract::{JsonBody, NoQuery};
 use super::fault::Fault;
 use super::idempotency::IdempotencyKey;
 use crate::catalog::{BatchDone, BatchWrite, Catalog, CatalogError, ProductId};
@@ -65,6 +65,7 @@ type Item = Result<BatchWrite, Fault>;
 pub(super) async fn create_products(
     State(catalog): State<Arc<Catalog>>,
     writer: Writer,
+    _: NoQuery,
     key: IdempotencyKey,
     conversation: Conversation,
     conditions: Preconditions,
@@ -104,6 +105,7 @@ pub(super) async fn create_products(
 pub(super) async fn patch_products(
     State(catalog): State<Arc<Catalog>>,
     writer: Writer,
+    _: NoQuery,
     conversation: Conversation,
     conditions: Preconditions,
     body: JsonBody,
@@ -135,6 +137,7 @@ pub(super) async fn patch_products(
 pub(super) async fn delete_products(
     State(catalog): State<Arc<Catalog>>,
     writer: Writer,
+    _: NoQuery,
     conversation: Conversation,
     conditions: Preconditions,
     body: JsonBody,

@@ -3,7 +3,7 @@
 
 mod query;
 
-pub use query::{GroupName, Groups, Query, SearchBody, Selected};
+pub use query::{GroupName, Groups, NoQuery, Query, SearchBody, Selected};
 
 use super::fault::{ErrorCode, Fault, Reason};
 use super::media;

@@ -1,7 +1,7 @@
 //! Categories and brands: which there are, and how many products have them.
 
 use super::caching::Policies;
-use super::extract::{Conditions, GroupName, Groups};
+use super::extract::{Conditions, GroupName, Groups, NoQuery};
 use super::fault::{ErrorCode, Fault};
 use super::link;
 use super::list::{Listing, paging};
@@ -79,6 +79,7 @@ pub(super) async fn get_category(
     State(catalog): State<Arc<Catalog>>,
     State(policies): State<Arc<Policies>>,
     GroupName(name): GroupName,
+    _: NoQuery,
     accepted: Accepted,
     conditions: Conditions,
 ) -> Result<Response, Fault> {
@@ -153,6 +154,7 @@ pub(super) async fn get_brand(
     State(catalog): State<Arc<Catalog>>,
     State(policies): State<Arc<Policies>>,
     GroupName(name): GroupName,
+    _: NoQuery,
     accepted: Accepted,
     conditions: Conditions,
 ) -> Result<Response, Fault> {

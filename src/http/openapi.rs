@@ -3,6 +3,7 @@
 
 mod codes;
 mod complete;
+mod filter;
 mod headers;
 mod parameter;
 mod queries;

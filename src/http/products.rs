@@ -1,7 +1,7 @@
 //! Reading one product. Each handler translates; decisions live in [`catalog`](crate::catalog).
 
 use super::caching::Policies;
-use super::extract::{Conditions, Id, Selected};
+use super::extract::{Conditions, Id, NoQuery, Selected};
 use super::fault::{Fault, JSON, NO_STORE};
 use super::list;
 use super::media::Accepted;
@@ -87,6 +87,7 @@ pub(super) async fn get_product(
 pub(super) async fn get_availability(
     State(catalog): State<Arc<Catalog>>,
     Id(id): Id,
+    _: NoQuery,
     conversation: Conversation,
 ) -> Result<Response, Fault> {
     let stock = catalog.availability(&id, conversation).await?;

@@ -2,7 +2,7 @@
 
 use super::caching::Policies;
 use super::collection::find;
-use super::extract::SearchBody;
+use super::extract::{NoQuery, SearchBody};
 use super::fault::Fault;
 use super::media::Accepted;
 use super::openapi::{ProductAnswer, Search};
@@ -39,6 +39,7 @@ pub(super) async fn search_products(
     State(policies): State<Arc<Policies>>,
     conversation: Conversation,
     accepted: Accepted,
+    _: NoQuery,
     SearchBody(query): SearchBody,
 ) -> Result<Response, Fault> {
     let found = find(&catalog, &query, accepted.version, conversation).await?;

@@ -4,7 +4,7 @@
 use super::auth::Writer;
 use super::caching::{Media, NoBody};
 use super::conditional::Preconditions;
-use super::extract::{Id, JsonBody, PatchBody};
+use super::extract::{Id, JsonBody, NoQuery, PatchBody};
 use super::fault::{Fault, NO_STORE};
 use super::idempotency::IdempotencyKey;
 use super::media::AcceptedVersion;
@@ -48,6 +48,7 @@ use std::sync::Arc;
 pub(super) async fn create_product(
     State(catalog): State<Arc<Catalog>>,
     writer: Writer,
+    _: NoQuery,
     key: IdempotencyKey,
     accepted: AcceptedVersion,
     conversation: Conversation,
@@ -104,6 +105,7 @@ pub(super) async fn create_product(
 pub(super) async fn replace_product(
     State(catalog): State<Arc<Catalog>>,
     writer: Writer,
+    _: NoQuery,
     Id(id): Id,
     accepted: AcceptedVersion,
     conversation: Conversation,
@@ -155,6 +157,7 @@ pub(super) async fn replace_product(
 pub(super) async fn patch_product(
     State(catalog): State<Arc<Catalog>>,
     writer: Writer,
+    _: NoQuery,
     Id(id): Id,
     accepted: AcceptedVersion,
     conversation: Conversation,
@@ -196,6 +199,7 @@ pub(super) async fn patch_product(
 pub(super) async fn delete_product(
     State(catalog): State<Arc<Catalog>>,
     writer: Writer,
+    _: NoQuery,
     Id(id): Id,
     conversation: Conversation,
     conditions: Preconditions,

@@ -297,6 +297,34 @@ async fn categories_and_brands_have_counts() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_has_no_parameters_says_so_and_does_nothing() {
+    let app = Setup::products(3).warm().await;
+    let (product, some) = ("/products/P-000001", &json!({}));
+    for (method, path) in [
+        (Method::POST, "/products"),
+        (Method::PUT, product),
+        (Method::PATCH, product),
+        (Method::DELETE, product),
+        (Method::POST, "/products/batch"),
+        (Method::PATCH, "/products/batch"),
+        (Method::DELETE, "/products/batch"),
+        (Method::POST, "/products/search"),
+        (Method::GET, "/products/P-000001/availability"),
+        (Method::GET, "/categories/any"),
+        (Method::GET, "/brands/any"),
+    ] {
+        let answer = app.write(method, &format!("{path}?dry-run=1"), some).await;
+        let error = &answer.json()["fault"]["errors"][0];
+        assert_eq!(
+            (answer.status(), &error["errorCode"], &error["parameter"]),
+            (400, &json!("UNKNOWN_PARAMETER"), &json!("dry-run")),
+            "{path}"
+        );
+    }
+    assert_eq!(app.get(product).await.status(), 200);
+}
+
 /// What happens between two pages of a walk.
 #[derive(Clone, Debug)]
 enum Change {

@@ -14,6 +14,10 @@ pub struct Query(pub catalog::Query);
 #[derive(Clone, Copy, Debug)]
 pub struct Selected(pub Option<Select>);
 
+/// No query, where there are no parameters.
+#[derive(Clone, Copy, Debug)]
+pub struct NoQuery;
+
 /// The query of the categories, or brands.
 #[derive(Clone, Debug)]
 pub struct Groups(pub GroupQuery);
@@ -49,6 +53,21 @@ impl<S: Sync> FromRequestParts<S> for Selected {
             None => Ok(Self(None)),
             Some(query) => Select::parse(query)
                 .map(Self)
+                .map_err(refused(Reason::from)),
+        }
+    }
+}
+
+// === impl NoQuery ===
+
+impl<S: Sync> FromRequestParts<S> for NoQuery {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Fault> {
+        match parts.uri.query() {
+            None => Ok(Self),
+            Some(query) => catalog::Query::parse_none(query)
+                .map(|()| Self)
                 .map_err(refused(Reason::from)),
         }
     }

@@ -120,9 +120,8 @@ impl Traits {
             | ErrorCode::InvalidHeader
             | ErrorCode::InvalidRequest => true,
             ErrorCode::NotAcceptable => self.is_negotiated,
-            ErrorCode::InvalidParameter
-            | ErrorCode::UnknownParameter
-            | ErrorCode::RepeatedParameter => self.has_query,
+            ErrorCode::UnknownParameter => self.is_guarded,
+            ErrorCode::InvalidParameter | ErrorCode::RepeatedParameter => self.has_query,
             ErrorCode::ConflictingParameters | ErrorCode::InvalidCursor => {
                 self.has_cursors || self.is_search()
             }
@@ -235,7 +234,7 @@ fn typical(code: ErrorCode) -> Value {
         ErrorCode::UnknownParameter => about(
             "parameter",
             "page",
-            "`page` is not a parameter of this collection",
+            "there is no parameter `page`; there are none",
         ),
         ErrorCode::RepeatedParameter => about("parameter", "limit", "`limit` can be given once"),
         ErrorCode::ConflictingParameters => about(

@@ -1,5 +1,6 @@
 //! The shapes of queries and of what they answer, for the document.
 
+use super::filter::Filter;
 use super::schema::{Paging, Price, Product, ProductPage, Status};
 use serde_json::{Map, Value};
 use utoipa::openapi::schema::{AnyOfBuilder, Schema};
@@ -92,9 +93,9 @@ pub struct Search {
     /// best comes first.
     #[schema(min_length = 1, max_length = 256, nullable = false)]
     pub q: Option<String>,
-    /// Conditions, by field: a value that it is equal to, or an object of operators (`=`, `<>`, `>`, `>=`, `<`, `<=`) and values.
+    /// What products must meet.
     #[schema(nullable = false)]
-    pub filter: Option<Map<String, Value>>,
+    pub filter: Option<Filter>,
     /// The order, as in a URL; or an array of its fields.
     #[schema(nullable = false)]
     pub sortby: Option<SortBy>,
@@ -123,7 +124,7 @@ pub enum SortBy {
     /// Fields separated by commas.
     Text(SortFields),
     /// Fields.
-    Fields(Vec<SortField>),
+    Fields(SortFieldList),
 }
 
 /// Fields to sort by, separated by commas, each behind `+`, `-` or nothing.
@@ -132,6 +133,11 @@ pub enum SortBy {
     pattern = "^[+ -]?(id|sku|name|description|category|brand|price|currency|status|createdAt|updatedAt)(,[+ -]?(id|sku|name|description|category|brand|price|currency|status|createdAt|updatedAt)){0,4}$"
 )]
 pub struct SortFields(pub String);
+
+/// Fields to sort by, each once.
+#[derive(ToSchema)]
+#[schema(min_items = 1, max_items = 5)]
+pub struct SortFieldList(pub Vec<SortField>);
 
 /// A field to sort by, behind `+`, `-` or nothing.
 #[derive(ToSchema)]

@@ -56,6 +56,19 @@ impl Query {
         }
         reader.finish()
     }
+
+    /// Reads the query of what has no parameters.
+    ///
+    /// # Errors
+    /// If there is one.
+    pub fn parse_none(query: &str) -> Result<(), Vec<QueryProblem>> {
+        let mut problems = Vec::new();
+        for text in decoded(query) {
+            let name = Pair::split(&text).name;
+            note(&mut problems, QueryProblem::unknown(name, "none"));
+        }
+        problems.is_empty().then_some(()).ok_or(problems)
+    }
 }
 
 // === impl Select ===

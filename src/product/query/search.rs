@@ -100,7 +100,12 @@ impl Reader {
         let Some(number) = self.members.remove("limit") else {
             return PageQuery::DEFAULT_LIMIT;
         };
-        number.as_i64().and_then(value::limit).unwrap_or_else(|| {
+        // To JSON Schema 20.0 is an integer.
+        let whole = || number.as_f64().filter(|number| number.fract() == 0.0);
+        let number = number
+            .as_i64()
+            .or_else(|| format!("{:.0}", whole()?).parse().ok());
+        number.and_then(value::limit).unwrap_or_else(|| {
             self.invalid("limit", LIMIT_RULE);
             PageQuery::DEFAULT_LIMIT
         })
@@ -260,6 +265,7 @@ mod tests {
         for (body, query) in [
             (json!({}), ""),
             (json!({"limit": 7, "count": false}), "limit=7"),
+            (json!({"limit": 7.0}), "limit=7"),
             (
                 json!({"filter": {"category": "x", "price": {">=": 1000, "<": 2000}}, "sortby": "-price,+name"}),
                 "sortby=price,%2Bname&category=x&price%3E=1000&price%3C2000",
