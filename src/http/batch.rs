@@ -64,8 +64,7 @@ type Item = Result<BatchWrite, Fault>;
 )]
 pub(super) async fn create_products(
     State(catalog): State<Arc<Catalog>>,
-    writer: Writer,
-    _: NoQuery,
+    (writer, NoQuery): (Writer, NoQuery),
     key: IdempotencyKey,
     conversation: Conversation,
     conditions: Preconditions,
@@ -104,8 +103,7 @@ pub(super) async fn create_products(
 )]
 pub(super) async fn patch_products(
     State(catalog): State<Arc<Catalog>>,
-    writer: Writer,
-    _: NoQuery,
+    (writer, NoQuery): (Writer, NoQuery),
     conversation: Conversation,
     conditions: Preconditions,
     body: JsonBody,
@@ -136,8 +134,7 @@ pub(super) async fn patch_products(
 )]
 pub(super) async fn delete_products(
     State(catalog): State<Arc<Catalog>>,
-    writer: Writer,
-    _: NoQuery,
+    (writer, NoQuery): (Writer, NoQuery),
     conversation: Conversation,
     conditions: Preconditions,
     body: JsonBody,

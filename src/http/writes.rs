@@ -47,8 +47,7 @@ use std::sync::Arc;
 )]
 pub(super) async fn create_product(
     State(catalog): State<Arc<Catalog>>,
-    writer: Writer,
-    _: NoQuery,
+    (writer, NoQuery): (Writer, NoQuery),
     key: IdempotencyKey,
     accepted: AcceptedVersion,
     conversation: Conversation,
@@ -104,8 +103,7 @@ pub(super) async fn create_product(
 )]
 pub(super) async fn replace_product(
     State(catalog): State<Arc<Catalog>>,
-    writer: Writer,
-    _: NoQuery,
+    (writer, NoQuery): (Writer, NoQuery),
     Id(id): Id,
     accepted: AcceptedVersion,
     conversation: Conversation,
@@ -156,8 +154,7 @@ pub(super) async fn replace_product(
 )]
 pub(super) async fn patch_product(
     State(catalog): State<Arc<Catalog>>,
-    writer: Writer,
-    _: NoQuery,
+    (writer, NoQuery): (Writer, NoQuery),
     Id(id): Id,
     accepted: AcceptedVersion,
     conversation: Conversation,
@@ -198,8 +195,7 @@ pub(super) async fn patch_product(
 )]
 pub(super) async fn delete_product(
     State(catalog): State<Arc<Catalog>>,
-    writer: Writer,
-    _: NoQuery,
+    (writer, NoQuery): (Writer, NoQuery),
     Id(id): Id,
     conversation: Conversation,
     conditions: Preconditions,
