@@ -97,6 +97,17 @@ pub struct Group {
     pub count: u64,
 }
 
+/// One page of the groups there are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GroupRun {
+    /// The groups, in the order of their names.
+    pub page: Vec<Group>,
+    /// Whether there are others before the first.
+    pub has_before: bool,
+    /// Whether there are others after the last.
+    pub has_after: bool,
+}
+
 /// A product that was written.
 #[derive(Clone, Debug)]
 pub struct Written {

@@ -5,6 +5,7 @@
 //! lock. Whoever looks at many rows lets go of it now and then, so that nobody waits long to change one.
 
 mod collect;
+mod groups;
 mod hits;
 mod labels;
 mod order;
@@ -27,7 +28,6 @@ mod tests;
 pub use search::{Edge, Lengthy, Patience, Run};
 pub use table::Content;
 
-use super::{Group, Grouping};
 use crate::clock::Moment;
 use crate::product::ProductId;
 use row::Row;
@@ -109,23 +109,6 @@ impl Index {
                 visit(&id, row.as_of);
             }
         }
-    }
-
-    /// The categories or brands there are, by name, with how many products have each.
-    pub fn groups(&self, by: Grouping) -> Vec<Group> {
-        let table = self.read();
-        let labels = match by {
-            Grouping::Category => &table.texts.categories,
-            Grouping::Brand => &table.texts.brands,
-        };
-        let groups = labels.uses().map(|(name, count)| Group {
-            name: name.into(),
-            count: count.into(),
-        });
-        let mut groups: Vec<_> = groups.collect();
-        drop(table);
-        groups.sort_unstable_by(|one, other| one.name.cmp(&other.name));
-        groups
     }
 
     /// Products there are.

@@ -1,10 +1,10 @@
 //! Reading: one product, a page of them, or how many there are.
 
 use super::index::{Edge, Index, Lengthy, Patience, Run};
-use super::{Catalog, CatalogError, Group, Grouping, Page, Served};
+use super::{Catalog, CatalogError, Group, GroupRun, Grouping, Page, Served};
 use crate::cache::{Outcome, ReadError};
 use crate::catalog::stored::Stored;
-use crate::product::{Criteria, Cursor, PageQuery, Place, Position, ProductId};
+use crate::product::{Criteria, Cursor, GroupQuery, PageQuery, Place, Position, ProductId};
 use crate::telemetry::Conversation;
 use crate::upstream::{Confirmed, UpstreamError, Validators};
 use futures_util::future::join_all;
@@ -79,12 +79,20 @@ impl Catalog {
         self.at_leisure(count).await
     }
 
-    /// The categories or brands there are, by name, with how many products have each.
+    /// The category or brand called `name`, with how many products have it; `None` where none has.
     ///
     /// # Errors
     /// [`CatalogError::Unavailable`] until the index is complete.
-    pub fn groups(&self, by: Grouping) -> Result<Vec<Group>, CatalogError> {
-        Ok(self.complete_index()?.groups(by))
+    pub fn group(&self, by: Grouping, name: &str) -> Result<Option<Group>, CatalogError> {
+        Ok(self.complete_index()?.group(by, name))
+    }
+
+    /// One page of the categories or brands there are, by name, with how many products have each.
+    ///
+    /// # Errors
+    /// [`CatalogError::Unavailable`] until the index is complete.
+    pub fn groups(&self, by: Grouping, query: &GroupQuery) -> Result<GroupRun, CatalogError> {
+        Ok(self.complete_index()?.groups(by, query))
     }
 
     /// Several products at once, in the order asked; `None` for one that does not exist.

@@ -7,7 +7,7 @@ use super::link;
 use super::list::{Listing, paging};
 use super::media::Accepted;
 use super::openapi::{Group as GroupBody, GroupPage};
-use crate::catalog::{Catalog, Group, GroupPosition, GroupQuery, Grouping};
+use crate::catalog::{Catalog, Group, GroupQuery, GroupRun, Grouping};
 use axum::extract::State;
 use axum::response::Response;
 use serde_json::Value;
@@ -47,7 +47,7 @@ pub(super) async fn query_categories(
     accepted: Accepted,
     conditions: Conditions,
 ) -> Result<Response, Fault> {
-    let groups = catalog.groups(Grouping::Category)?;
+    let groups = catalog.groups(Grouping::Category, &query)?;
     let page = page("/categories", &groups, &query);
     page.answer(&policies, &conditions, accepted).await
 }
@@ -83,9 +83,10 @@ pub(super) async fn get_category(
     accepted: Accepted,
     conditions: Conditions,
 ) -> Result<Response, Fault> {
-    let groups = catalog.groups(Grouping::Category)?;
-    let group = find(&groups, &name).ok_or_else(|| Fault::new(ErrorCode::CategoryNotFound))?;
-    group.answer(&policies, &conditions, accepted).await
+    let group = catalog.group(Grouping::Category, &name)?;
+    let group = group.ok_or_else(|| Fault::new(ErrorCode::CategoryNotFound))?;
+    let listing = Listing::known(body(&group));
+    listing.answer(&policies, &conditions, accepted).await
 }
 
 /// Query brands.
@@ -122,7 +123,7 @@ pub(super) async fn query_brands(
     accepted: Accepted,
     conditions: Conditions,
 ) -> Result<Response, Fault> {
-    let groups = catalog.groups(Grouping::Brand)?;
+    let groups = catalog.groups(Grouping::Brand, &query)?;
     let page = page("/brands", &groups, &query);
     page.answer(&policies, &conditions, accepted).await
 }
@@ -158,39 +159,25 @@ pub(super) async fn get_brand(
     accepted: Accepted,
     conditions: Conditions,
 ) -> Result<Response, Fault> {
-    let groups = catalog.groups(Grouping::Brand)?;
-    let group = find(&groups, &name).ok_or_else(|| Fault::new(ErrorCode::BrandNotFound))?;
-    group.answer(&policies, &conditions, accepted).await
+    let group = catalog.group(Grouping::Brand, &name)?;
+    let group = group.ok_or_else(|| Fault::new(ErrorCode::BrandNotFound))?;
+    let listing = Listing::known(body(&group));
+    listing.answer(&policies, &conditions, accepted).await
 }
 
-/// One page of groups, which are in the order of their names.
-fn page(path: &str, groups: &[Group], query: &GroupQuery) -> Listing {
-    let passed = groups.partition_point(|group| query.position.is_behind(&group.name));
-    let (first, last) = match query.position {
-        GroupPosition::Start | GroupPosition::After(_) => {
-            (passed, passed.saturating_add(query.limit).min(groups.len()))
-        }
-        GroupPosition::Before(_) => (passed.saturating_sub(query.limit), passed),
-    };
-    let page = groups.get(first..last).unwrap_or_default();
+/// One page of groups.
+fn page(path: &str, groups: &GroupRun, query: &GroupQuery) -> Listing {
+    let page = &groups.page;
     let data: Vec<_> = page.iter().map(body).collect();
     let cursor = |group: Option<&Group>| group.map(|group| GroupQuery::cursor(&group.name));
-    let after = cursor(page.last()).filter(|_| last < groups.len());
-    let before = cursor(page.first()).filter(|_| first > 0);
+    let after = cursor(page.last()).filter(|_| groups.has_after);
+    let before = cursor(page.first()).filter(|_| groups.has_before);
     let text = format!(
         "{{\"data\":[{}],{}}}",
         data.join(","),
         paging(after.as_deref(), before.as_deref())
     );
     Listing::known(text).linked(link::of_groups(path, query, after, before))
-}
-
-/// The group called `name`.
-fn find(groups: &[Group], name: &str) -> Option<Listing> {
-    let at = groups
-        .binary_search_by(|group| (*group.name).cmp(name))
-        .ok()?;
-    groups.get(at).map(|group| Listing::known(body(group)))
 }
 
 fn body(group: &Group) -> String {
@@ -201,66 +188,34 @@ fn body(group: &Group) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
-    fn groups(count: usize) -> Vec<Group> {
-        let group = |n| Group {
-            name: format!("g\"{n:03}").into(),
-            count: 1 + n as u64,
+    #[test]
+    fn a_page_has_cursors_at_the_ends_where_there_is_more() {
+        let group = |n: u64| Group {
+            name: format!("g\"{n}").into(),
+            count: n,
         };
-        (0..count).map(group).collect()
-    }
-
-    /// The names and cursors of a page.
-    fn read(groups: &[Group], query: &str) -> (Vec<String>, Option<String>, Option<String>) {
-        let query = GroupQuery::parse(query).unwrap();
-        let text = page("/brands", groups, &query).text();
-        let body: serde_json::Value = serde_json::from_str(&text).unwrap();
-        let names = body["data"].as_array().unwrap().iter();
-        let names = names.map(|group| group["name"].as_str().unwrap().to_owned());
-        let cursor = |which| body["paging"]["cursors"][which].as_str().map(str::to_owned);
-        (names.collect(), cursor("after"), cursor("before"))
-    }
-
-    proptest! {
-        #[test]
-        fn a_walk_visits_every_group_once_there_and_back(count in 0..40_usize, limit in 1..9_usize) {
-            let groups = groups(count);
-            let names: Vec<_> = groups.iter().map(|group| group.name.to_string()).collect();
-            let (mut seen, mut pages, mut query) = (Vec::new(), Vec::new(), format!("limit={limit}"));
-            loop {
-                let (names, after, before) = read(&groups, &query);
-                prop_assert_eq!(before.is_some(), !pages.is_empty());
-                seen.extend(names.iter().cloned());
-                pages.push((names, before));
-                match after {
-                    Some(after) => query = format!("limit={limit}&after={after}"),
-                    None => break,
-                }
-            }
-            prop_assert_eq!(seen, names);
-            while let Some((_, Some(before))) = pages.pop() {
-                let (names, after, _) = read(&groups, &format!("limit={limit}&before={before}"));
-                prop_assert_eq!(&names, &pages.last().unwrap().0);
-                prop_assert!(after.is_some());
-            }
+        for (has_before, has_after) in [(false, false), (true, false), (false, true), (true, true)]
+        {
+            let run = GroupRun {
+                page: vec![group(1), group(2)],
+                has_before,
+                has_after,
+            };
+            let text = page("/brands", &run, &GroupQuery::default()).text();
+            let body: Value = serde_json::from_str(&text).unwrap();
+            let data =
+                serde_json::json!([{"name": "g\"1", "count": 1}, {"name": "g\"2", "count": 2}]);
+            assert_eq!(body["data"], data);
+            let cursor = |which: &str| body["paging"]["cursors"][which].as_str().map(str::to_owned);
+            assert_eq!(
+                cursor("before"),
+                has_before.then(|| GroupQuery::cursor("g\"1"))
+            );
+            assert_eq!(
+                cursor("after"),
+                has_after.then(|| GroupQuery::cursor("g\"2"))
+            );
         }
-    }
-
-    #[test]
-    fn a_group_that_went_meanwhile_is_a_place_all_the_same() {
-        let mut groups = groups(5);
-        let after = GroupQuery::cursor(&groups.remove(2).name);
-        let (names, _, before) = read(&groups, &format!("limit=1&after={after}"));
-        assert_eq!(names, ["g\"003"]);
-        assert!(before.is_some());
-    }
-
-    #[test]
-    fn a_group_is_found_by_its_name() {
-        let groups = groups(3);
-        let found = find(&groups, "g\"001").map(|listing| listing.text());
-        assert_eq!(found.as_deref(), Some(r#"{"name":"g\"001","count":2}"#));
-        assert!(find(&groups, "g").is_none() && find(&groups, "").is_none());
     }
 }

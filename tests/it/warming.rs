@@ -2,7 +2,7 @@
 
 use crate::harness::{Answer, Setup, TestApp};
 use http::Method;
-use product_catalog::catalog::{Criteria, Grouping};
+use product_catalog::catalog::{Criteria, GroupQuery, Grouping};
 use product_catalog::clock::Clock;
 use product_catalog::demo::{Catalogue, Inventory};
 use product_catalog::product::{Comparison, Field, Operand, Term};
@@ -240,7 +240,10 @@ async fn a_restart_finds_products_whose_bodies_are_not_held() {
     };
     let app = small(lasting(inventory.clone(), dir.path())).warm().await;
     assert!(app.catalog().stats().entries < 1800);
-    let groups = app.catalog().groups(Grouping::Category).unwrap();
+    let groups = app
+        .catalog()
+        .groups(Grouping::Category, &GroupQuery::default())
+        .unwrap();
     let kitchen = Criteria {
         text: Some("kettle".into()),
         filter: vec![Term {
@@ -264,7 +267,12 @@ async fn a_restart_finds_products_whose_bodies_are_not_held() {
         .await;
     app.catalog().restored().await;
     assert_eq!(app.catalog().known(), (3000, true));
-    assert_eq!(app.catalog().groups(Grouping::Category).unwrap(), groups);
+    assert_eq!(
+        app.catalog()
+            .groups(Grouping::Category, &GroupQuery::default())
+            .unwrap(),
+        groups
+    );
     assert_eq!(app.catalog().count(&kitchen).await.unwrap(), found);
     assert_eq!(app.inventory.calls_of("list"), lists, "nobody was asked");
     app.stop().await;

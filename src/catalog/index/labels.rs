@@ -1,7 +1,8 @@
 //! Text that many products share, kept once: categories, brands, tags, attributes' names and values.
 
 use rustc_hash::FxBuildHasher;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
 use std::sync::Arc;
 
 /// What a label costs beside its text: the text's counters and allocation, its two places in the map
@@ -11,14 +12,32 @@ const LABEL_BYTES: usize = 112;
 /// Stands for a text in [`Labels`]; 0 for none.
 pub type Label = u32;
 
-/// The texts in use, with how often each is.
+/// The texts in use, with how often each is. `K` finds the label of a text.
 #[derive(Default)]
-pub struct Labels {
-    known: HashMap<Arc<str>, Label, FxBuildHasher>,
+pub struct Labels<K> {
+    known: K,
     /// By label; the first stands for no text.
     slots: Vec<Slot>,
     free: Vec<Label>,
     bytes: usize,
+}
+
+/// Texts that are only looked up.
+pub type Hashed = HashMap<Arc<str>, Label, FxBuildHasher>;
+
+/// Texts that are also gone through in their order.
+pub type Sorted = BTreeMap<Arc<str>, Label>;
+
+/// Labels by their texts.
+pub trait Known: Default {
+    /// The label of `text`.
+    fn label(&self, text: &str) -> Option<Label>;
+
+    /// `text` has this label.
+    fn put(&mut self, text: Arc<str>, label: Label);
+
+    /// `text` has none any more.
+    fn forget(&mut self, text: &str);
 }
 
 #[derive(Clone, Default)]
@@ -29,10 +48,10 @@ struct Slot {
 
 // === impl Labels ===
 
-impl Labels {
+impl<K: Known> Labels<K> {
     /// The label of `text`, used once more.
     pub fn take(&mut self, text: &str) -> Label {
-        if let Some(&label) = self.known.get(text) {
+        if let Some(label) = self.known.label(text) {
             if let Some(slot) = self.slots.get_mut(label as usize) {
                 slot.uses += 1;
             }
@@ -56,7 +75,7 @@ impl Labels {
         if let Some(place) = self.slots.get_mut(label as usize) {
             *place = slot;
         }
-        self.known.insert(text, label);
+        self.known.put(text, label);
         label
     }
 
@@ -70,14 +89,14 @@ impl Labels {
             && let Some(text) = slot.text.take()
         {
             self.bytes -= LABEL_BYTES + text.len();
-            self.known.remove(&*text);
+            self.known.forget(&text);
             self.free.push(label);
         }
     }
 
     /// The label of `text`, if anything uses it.
     pub fn find(&self, text: &str) -> Option<Label> {
-        self.known.get(text).copied()
+        self.known.label(text)
     }
 
     /// The text that `label` stands for.
@@ -87,16 +106,12 @@ impl Labels {
 
     /// How often `text` is used.
     pub fn count(&self, text: &str) -> u32 {
-        let slot = self
-            .find(text)
-            .and_then(|label| self.slots.get(label as usize));
-        slot.map_or(0, |slot| slot.uses)
+        self.find(text).map_or(0, |label| self.uses(label))
     }
 
-    /// Every text and how often it is used, in no order.
-    pub fn uses(&self) -> impl Iterator<Item = (&str, u32)> {
-        let slots = self.slots.iter();
-        slots.filter_map(|slot| Some((slot.text.as_deref()?, slot.uses)))
+    fn uses(&self, label: Label) -> u32 {
+        let slot = self.slots.get(label as usize);
+        slot.map_or(0, |slot| slot.uses)
     }
 
     /// What the texts hold, in bytes.
@@ -105,17 +120,57 @@ impl Labels {
     }
 }
 
+impl Labels<Sorted> {
+    /// The texts in this range and how often each is used, in their order.
+    pub fn range(
+        &self,
+        range: (Bound<&str>, Bound<&str>),
+    ) -> impl DoubleEndedIterator<Item = (&str, u32)> {
+        let known = self.known.range::<str, _>(range);
+        known.map(|(text, label)| (&**text, self.uses(*label)))
+    }
+}
+
+// === impl Known ===
+
+impl Known for Hashed {
+    fn label(&self, text: &str) -> Option<Label> {
+        self.get(text).copied()
+    }
+
+    fn put(&mut self, text: Arc<str>, label: Label) {
+        self.insert(text, label);
+    }
+
+    fn forget(&mut self, text: &str) {
+        self.remove(text);
+    }
+}
+
+impl Known for Sorted {
+    fn label(&self, text: &str) -> Option<Label> {
+        self.get(text).copied()
+    }
+
+    fn put(&mut self, text: Arc<str>, label: Label) {
+        self.insert(text, label);
+    }
+
+    fn forget(&mut self, text: &str) {
+        self.remove(text);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::collection::vec;
     use proptest::prelude::*;
-    use std::collections::BTreeMap;
 
     proptest! {
         #[test]
         fn a_text_is_known_as_long_as_somebody_uses_it(changes in vec((0u8..6, any::<bool>()), 0..200)) {
-            let (mut labels, mut model) = (Labels::default(), BTreeMap::<String, (Label, u32)>::new());
+            let (mut labels, mut model) = (Labels::<Sorted>::default(), BTreeMap::<String, (Label, u32)>::new());
             for (text, takes) in changes {
                 let text = "x".repeat(usize::from(text));
                 if takes {
@@ -131,8 +186,8 @@ mod tests {
                         model.remove(&text);
                     }
                 }
-                let uses: BTreeMap<_, _> = labels.uses().collect();
-                prop_assert_eq!(uses, model.iter().map(|(text, (_, uses))| (&**text, *uses)).collect());
+                let uses: Vec<_> = labels.range((Bound::Unbounded, Bound::Unbounded)).collect();
+                prop_assert_eq!(uses, model.iter().map(|(text, (_, uses))| (&**text, *uses)).collect::<Vec<_>>());
                 for (text, (label, _)) in &model {
                     prop_assert_eq!(labels.text(*label), Some(&**text));
                     prop_assert_eq!(labels.find(text), Some(*label));

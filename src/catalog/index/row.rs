@@ -1,6 +1,6 @@
 //! One product in the index: what queries compare, packed into a single buffer.
 
-use super::labels::{Label, Labels};
+use super::labels::{Hashed, Label, Labels, Sorted};
 use super::packing::{Clipped, Reader, Writer, clip};
 use super::summary::{Scalar, Summary};
 use crate::clock::Moment;
@@ -174,7 +174,7 @@ impl Row {
         out.signed(summary.price.amount);
         out.time(summary.created_at);
         out.time(summary.updated_at);
-        let label = |labels: &mut Labels, text: Option<&str>| {
+        let label = |labels: &mut Labels<Sorted>, text: Option<&str>| {
             u64::from(text.map_or(0, |text| labels.take(text)))
         };
         out.unsigned(label(&mut labels.categories, summary.category.as_deref()));
@@ -286,11 +286,11 @@ impl Row {
 #[derive(Default)]
 pub struct SharedTexts {
     /// `category`
-    pub categories: Labels,
+    pub categories: Labels<Sorted>,
     /// `brand`
-    pub brands: Labels,
+    pub brands: Labels<Sorted>,
     /// Tags, and attributes' names and values.
-    pub others: Labels,
+    pub others: Labels<Hashed>,
 }
 
 // === impl SharedTexts ===

@@ -1,7 +1,8 @@
 //! The index against a model of it: a list of products that is filtered and sorted anew for each query.
 
 use super::*;
-use crate::product::{Comparison, Criteria, Field, Key, Operand, Place, SortKey, Term};
+use crate::catalog::Grouping;
+use crate::product::{Comparison, Criteria, Field, GroupQuery, Key, Operand, Place, SortKey, Term};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -470,7 +471,8 @@ proptest! {
             for name in model.values().filter_map(|product| product[member].as_str()) {
                 *counts.entry(name.to_owned()).or_default() += 1;
             }
-            let groups = index.groups(by).into_iter().map(|group| (group.name.into_string(), group.count));
+            let query = GroupQuery { limit: 100, ..GroupQuery::default() };
+            let groups = index.groups(by, &query).page.into_iter().map(|group| (group.name.into_string(), group.count));
             prop_assert_eq!(groups.collect::<Vec<_>>(), counts.into_iter().collect::<Vec<_>>());
         }
     }
