@@ -167,7 +167,8 @@ impl Inventory {
     /// one.
     ///
     /// # Errors
-    /// Any but [`UpstreamError::Refused`]; [`UpstreamError::Gone`] where there is no list.
+    /// Any but [`UpstreamError::Refused`]; [`UpstreamError::Gone`] where there is no list,
+    /// [`UpstreamError::BadCursor`] where the inventory does not know `after`.
     pub async fn list(
         &self,
         limit: u32,
@@ -199,7 +200,11 @@ impl Inventory {
         let asked = Asked::new(Operation::List, self.addresses.count());
         let answer = match self.send(asked, cause).await {
             // An inventory without `?count` may refuse it, or not see it and answer a list.
-            Err(UpstreamError::Gone { .. } | UpstreamError::Invalid { .. }) => return Ok(None),
+            Err(
+                UpstreamError::Gone { .. }
+                | UpstreamError::Refused { .. }
+                | UpstreamError::Invalid { .. },
+            ) => return Ok(None),
             other => other?,
         };
         answer.read(|json| Ok(json.get().parse().ok()))
@@ -336,7 +341,9 @@ impl Inventory {
         let mut limit = limit;
         let answer = loop {
             let url = self.addresses.page(limit, after, since);
-            match self.call(Asked::new(Operation::List, url), cause).await {
+            let sent = self.send(Asked::new(Operation::List, url), cause).await;
+            let sent = sent.map_err(|error| error.of_page(after.is_some()));
+            match told(Operation::List, sent) {
                 Err(UpstreamError::Invalid { too_long: true, .. }) if limit > 1 => limit /= 2,
                 other => break other?,
             }
@@ -349,18 +356,9 @@ impl Inventory {
         })
     }
 
-    /// Sends a request down the stack; an answer that its API does not promise is an operator's matter.
+    /// Sends a request down the stack, and tells what came of it.
     async fn call(&self, asked: Asked, cause: Conversation) -> Result<Answer, UpstreamError> {
-        let operation = asked.operation.as_str();
-        let result = self.send(asked, cause).await;
-        if let Err(UpstreamError::Invalid { what, .. }) = &result {
-            tracing::error!(
-                operation,
-                what,
-                "The inventory's answer is not usable: {what}"
-            );
-        }
-        result
+        told(asked.operation, self.send(asked, cause).await)
     }
 
     async fn send(&self, asked: Asked, cause: Conversation) -> Result<Answer, UpstreamError> {
@@ -399,6 +397,22 @@ impl Inventory {
             sent_at: answer.sent_at,
         })
     }
+}
+
+/// Says in the log where an answer is none that its API promises: that is an operator's matter.
+fn told(
+    operation: Operation,
+    result: Result<Answer, UpstreamError>,
+) -> Result<Answer, UpstreamError> {
+    if let Err(UpstreamError::Invalid { what, .. }) = &result {
+        let operation = operation.as_str();
+        tracing::error!(
+            operation,
+            what,
+            "The inventory's answer is not usable: {what}"
+        );
+    }
+    result
 }
 
 /// A reported version, fit for a log, and whether `range` admits it.

@@ -229,7 +229,12 @@ impl Catalog {
         join_all(reads).await.into_iter().collect()
     }
 
-    /// The inventory's own page, while there is no complete index to answer from.
+    /// The inventory's own page: where there is no complete index to answer from, and where a walk goes on
+    /// that began like that.
+    ///
+    /// A cursor may be one that nobody gave: it is not signed, because all replicas would have to know a
+    /// secret for that, over restarts, and those there are have other purposes. So it is worth no more than
+    /// any id that somebody makes up: one call, in the bounds of all calls.
     async fn forward(
         &self,
         limit: usize,
@@ -238,11 +243,14 @@ impl Catalog {
     ) -> Result<Page, CatalogError> {
         let listing = self.cache.begin_listing();
         let limit = u32::try_from(limit).unwrap_or(u32::MAX);
-        let raw = self
-            .inventory()
-            .list(limit, after, cause)
-            .await
-            .map_err(|error| unavailable(&error))?;
+        let raw =
+            self.inventory()
+                .list(limit, after, cause)
+                .await
+                .map_err(|error| match error {
+                    UpstreamError::BadCursor { .. } => CatalogError::BadCursor,
+                    error => unavailable(&error),
+                })?;
         let decoded = raw.decode(&self.inventory().config().published);
         let now_secs = self.clock.now().as_secs();
         let items = decoded.products.into_iter().map(|product| {

@@ -252,9 +252,9 @@ fn refusal(error: &UpstreamError, id: Option<ProductId>) -> (ProductChange, Cata
         // It failed half-way, maybe: what we hold is better than nothing, but not to be trusted.
         UpstreamError::Failing { .. } => (on(Change::Doubt), unavailable(error)),
         // It may have been applied.
-        UpstreamError::Unknown(_) | UpstreamError::Invalid { .. } => {
-            (on(Change::Forget), unknown(error.to_string()))
-        }
+        UpstreamError::Unknown(_)
+        | UpstreamError::Invalid { .. }
+        | UpstreamError::BadCursor { .. } => (on(Change::Forget), unknown(error.to_string())),
         UpstreamError::Gone { status } => {
             let error = match *status {
                 StatusCode::GONE => CatalogError::Gone,

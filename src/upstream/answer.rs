@@ -186,6 +186,7 @@ fn refusal(operation: Operation, response: &Response<Bytes>, now: Moment) -> Ups
             }
         }
         400 | 409 | 412 | 422 if operation.is_write() => UpstreamError::Refused { status },
+        400 | 414 | 422 if operation == Operation::List => UpstreamError::Refused { status },
         429 | 500..=599 => UpstreamError::Failing {
             status,
             retry_after: retry_after(response.headers(), now),
@@ -217,16 +218,18 @@ mod tests {
 
     #[test]
     fn each_status_says_what_the_caller_can_do() {
-        use Operation::{Get, Replace};
+        use Operation::{Get, List, Replace};
         for (operation, status, expected) in [
             (Get, 401, "refused our credential"),
             (Get, 403, "refused our credential"),
             (Get, 404, "no such product"),
             (Replace, 410, "no such product"),
-            (Replace, 400, "refused the write"),
-            (Replace, 409, "refused the write"),
-            (Replace, 412, "refused the write"),
-            (Replace, 422, "refused the write"),
+            (Replace, 400, "refused the request"),
+            (Replace, 409, "refused the request"),
+            (Replace, 412, "refused the request"),
+            (Replace, 422, "refused the request"),
+            (List, 400, "refused the request"),
+            (List, 409, "not usable"),
             (Get, 400, "not usable"),
             (Get, 412, "not usable"),
             (Replace, 405, "not usable"),

@@ -37,8 +37,14 @@ pub enum UpstreamError {
         /// Whether all that is wrong is its length: less may be asked for.
         too_long: bool,
     },
+    /// It does not know the cursor that a page of its list was asked for with.
+    #[error("the inventory refused the page's cursor with {status}")]
+    BadCursor {
+        /// 400, 404, 410, 414 or 422.
+        status: http::StatusCode,
+    },
     /// It refused a write with 400, 409, 412 or 422. Nothing was changed.
-    #[error("the inventory refused the write with {status}")]
+    #[error("the inventory refused the request with {status}")]
     Refused {
         /// Its status.
         status: http::StatusCode,
@@ -54,6 +60,21 @@ pub enum UpstreamError {
 // === impl UpstreamError ===
 
 impl UpstreamError {
+    /// What it means that a page of the list was refused: one behind a cursor, that the inventory does not
+    /// know this cursor, which may be a client's own making; any other, that it breaks its promise.
+    pub(super) fn of_page(self, has_cursor: bool) -> Self {
+        match self {
+            Self::Refused { status } | Self::Gone { status } if has_cursor => {
+                Self::BadCursor { status }
+            }
+            Self::Refused { status } => Self::Invalid {
+                what: format!("it answered {status} to `list`"),
+                too_long: false,
+            },
+            other => other,
+        }
+    }
+
     /// What the end of a write means after an earlier attempt at it that may have been carried out: an
     /// end that would say that nothing happened, or that something else is in the way, says no more
     /// than that it is not known.
@@ -62,7 +83,7 @@ impl UpstreamError {
             Self::NotReady | Self::Unreachable(_) | Self::Denied { .. } | Self::Gone { .. } => true,
             Self::Refused { status } => *status == StatusCode::CONFLICT,
             Self::Failing { status, .. } => !status.is_server_error(),
-            Self::Unknown(_) | Self::Invalid { .. } => false,
+            Self::Unknown(_) | Self::Invalid { .. } | Self::BadCursor { .. } => false,
         };
         match unknown {
             true => Self::Unknown(self.into()),

@@ -74,7 +74,7 @@ pub(super) fn behind(json: &RawValue, after: Option<&str>) -> Result<wire::Page,
     match page.after.as_deref() {
         Some(next) if Some(next) == after => Err("the list's cursor does not advance".to_owned()),
         Some(next) if Cursor::upstream(next).is_none() => {
-            Err("the list's cursor is empty or too long".to_owned())
+            Err("the list's cursor is empty, too long or has control characters".to_owned())
         }
         _ => Ok(page),
     }

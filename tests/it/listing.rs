@@ -1,6 +1,8 @@
 //! Reading pages of products.
 
 use crate::harness::{Setup, TestApp};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::Method;
 use serde_json::json;
 use std::time::Duration;
@@ -149,6 +151,33 @@ async fn until_the_index_is_complete_a_walk_goes_through_the_inventory_to_its_en
     let gets = app.inventory.calls_of("get");
     assert!(app.get("/products/P-000001").await.is_ok());
     assert_eq!(app.inventory.calls_of("get"), gets);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cursor_that_pretends_to_be_the_inventorys_is_the_clients_fault() {
+    for app in [
+        Setup::products(5).warm().await,
+        Setup::products(5).cold().await,
+    ] {
+        for words in [
+            "nonsense",
+            "P-000001",
+            "{}",
+            "\u{e9}",
+            "\n",
+            &"x".repeat(2000),
+        ] {
+            let cursor = URL_SAFE_NO_PAD.encode(format!("\u{2}u{words}"));
+            let page = app.get(&format!("/products?after={cursor}")).await;
+            assert_eq!(
+                (page.status(), page.codes()),
+                (400, vec!["INVALID_CURSOR".to_owned()]),
+                "{words}"
+            );
+        }
+        let health = app.get("/health").await.json();
+        assert_eq!(health["status"], "Healthy", "{health}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -99,6 +99,27 @@ async fn a_page_has_products_and_a_cursor_that_advances() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_cursor_that_the_inventory_refuses_says_nothing_about_the_inventory() {
+    for status in [400, 404, 410, 414, 422] {
+        let (inventory, _) = always(status, "");
+        let refused = inventory.list(5, Some("x"), Conversation::new()).await;
+        assert!(
+            matches!(refused, Err(UpstreamError::BadCursor { .. })),
+            "{status}: {refused:?}"
+        );
+        assert_eq!(inventory.reachability().up, Some(true), "it answers");
+        let broken = inventory.list(5, None, Conversation::new()).await;
+        assert!(
+            !matches!(broken, Err(UpstreamError::BadCursor { .. })),
+            "{status}: {broken:?}"
+        );
+    }
+    let (inventory, _) = always(405, "");
+    let broken = inventory.list(5, Some("x"), Conversation::new()).await;
+    assert!(matches!(broken, Err(UpstreamError::Invalid { .. })));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_count_is_an_integer_or_not_offered() {
     for (status, body, expected) in [
         (200, "194", Some(194)),

@@ -3,6 +3,8 @@
 use super::answers::Seen;
 use crate::harness::WRITE_KEY;
 use axum::body::Body;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use fastrand::Rng;
 use http::{HeaderName, HeaderValue, Method, Request, Uri};
 use serde_json::{Value, json};
@@ -249,8 +251,13 @@ impl Generator {
         format!("{name}{comparison}{value}")
     }
 
-    /// A cursor that was real once, with a byte changed or not.
+    /// A cursor that was real once, with a byte changed or not, or one in words that pretend to be the
+    /// inventory's.
     fn cursor(&mut self) -> String {
+        if self.chance(0.2) {
+            let words = self.hostile();
+            return URL_SAFE_NO_PAD.encode(format!("\u{2}u{words}"));
+        }
         if self.cursors.is_empty() {
             return String::new();
         }
