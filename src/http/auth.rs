@@ -186,16 +186,22 @@ impl Authority {
         }
     }
 
-    /// The request's credential, of the kinds that are read here.
+    /// The request's credential, of the kinds that are read here; none where it has two of a kind.
     fn presented<'a>(&self, headers: &'a HeaderMap) -> Result<Option<Credential<'a>>, Denial> {
-        let key = self.keys.as_ref().and_then(|_| key::presented(headers));
-        let token = self.issuer.as_ref().and_then(|_| bearer(headers));
-        match (key, token) {
-            (Some(_), Some(_)) => Err(Denial::Ambiguous),
-            (Some(key), None) => Ok(Some(Credential::Key(key))),
-            (None, Some(token)) => Ok(Some(Credential::Token(token))),
-            (None, None) => Ok(None),
-        }
+        let mut keys = headers.get_all(key::X_API_KEY).iter();
+        let key = keys.next().filter(|_| self.keys.is_some());
+        let mut tokens = headers.get_all(AUTHORIZATION).iter().filter_map(bearer);
+        let token = tokens.next().filter(|_| self.issuer.is_some());
+        Ok(match (key, token) {
+            (Some(_), Some(_)) => return Err(Denial::Ambiguous),
+            (Some(key), None) if keys.next().is_none() => {
+                Some(Credential::Key(Presented::new(key.as_bytes())))
+            }
+            (None, Some(token)) if headers.get_all(AUTHORIZATION).iter().count() == 1 => {
+                Some(Credential::Token(token))
+            }
+            _ => None,
+        })
     }
 
     fn fault(&self, denial: Denial) -> Fault {
@@ -264,14 +270,11 @@ pub(super) async fn guard_reads(
     next.run(request).await
 }
 
-/// The token of `Authorization: Bearer`; the scheme's case does not matter (RFC 9110 §11.1). A request
-/// with two such headers presents none.
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let mut values = headers.get_all(AUTHORIZATION).iter();
-    let (Some(value), None) = (values.next(), values.next()) else {
-        return None;
-    };
+/// The token behind `Bearer`; the scheme's case does not matter (RFC 9110 §11.1), and one space at least
+/// goes between them (§11.4).
+fn bearer(value: &HeaderValue) -> Option<&str> {
     let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+    let token = token.trim_start_matches(' ');
     scheme.eq_ignore_ascii_case("Bearer").then_some(token)
 }
 

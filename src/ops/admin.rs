@@ -52,7 +52,7 @@ fn bearer(headers: &HeaderMap) -> Option<Presented> {
     let (scheme, token) = value.as_bytes().split_at_checked("Bearer ".len())?;
     scheme
         .eq_ignore_ascii_case(b"Bearer ")
-        .then(|| Presented::new(token))
+        .then(|| Presented::new(token.trim_ascii_start()))
 }
 
 #[cfg(test)]
@@ -66,6 +66,7 @@ mod tests {
         for (given, expected) in [
             (Some("Bearer hush"), None),
             (Some("bearer hush"), None),
+            (Some("Bearer  hush"), None),
             (Some("Bearer Hush"), Some(401)),
             (Some("Bearer hush "), Some(401)),
             (Some("Bearer "), Some(401)),

@@ -139,8 +139,30 @@ async fn keys_and_tokens_are_taken_side_by_side_and_not_together() {
         assert_eq!(answer.status(), 400);
         assert_eq!(answer.codes(), ["CONFLICTING_CREDENTIALS"]);
     }
-    let twice = [("authorization", token.as_str()); 2];
-    assert_eq!(put(&app, PRODUCT, &twice).await.status(), 401);
+    let token = ("authorization", token.as_str());
+    for both in [[key, key, token], [key, token, token]] {
+        assert_eq!(put(&app, PRODUCT, &both).await.status(), 400);
+    }
+    for twice in [[key; 2], [token; 2]] {
+        assert_eq!(put(&app, PRODUCT, &twice).await.status(), 401);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scheme_is_any_case_and_has_spaces_before_its_token() {
+    let (app, _, signer) = service(Setup::products(1)).await;
+    let token = bearer(&app, &signer, "products:write");
+    let token = token.strip_prefix("Bearer ").unwrap();
+    for (scheme, expected) in [
+        ("bearer ", 200),
+        ("BEARER   ", 200),
+        ("Bearer", 401),
+        ("Token ", 401),
+    ] {
+        let value = format!("{scheme}{token}");
+        let answer = put(&app, PRODUCT, &[("authorization", &value)]).await;
+        assert_eq!(answer.status(), expected, "{scheme}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

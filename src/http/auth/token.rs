@@ -10,8 +10,8 @@ use super::{Caller, Scope};
 use crate::clock::Moment;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::{Deserialize, Deserializer};
 use sha2::{Digest, Sha256};
 
 /// The longest token that is read, in bytes.
@@ -67,7 +67,9 @@ struct Header {
     alg: String,
     kid: Option<String>,
     typ: Option<String>,
-    crit: Option<IgnoredAny>,
+    /// Whether it is there, whatever it is: `null` too.
+    #[serde(default, rename = "crit", deserialize_with = "is_there")]
+    has_crit: bool,
 }
 
 #[derive(Deserialize)]
@@ -166,7 +168,7 @@ pub fn verify(
 
 impl Header {
     fn algorithm(&self) -> Result<Algorithm, TokenError> {
-        if self.crit.is_some() {
+        if self.has_crit {
             return Err(TokenError::Critical);
         }
         // Media types, the first part of which may be left out (RFC 7515 section 4.1.9).
@@ -228,6 +230,10 @@ impl Claims {
             may_write: has(Scope::Write),
         })
     }
+}
+
+fn is_there<'de, D: Deserializer<'de>>(member: D) -> Result<bool, D::Error> {
+    IgnoredAny::deserialize(member).map(|_| true)
 }
 
 fn bytes(text: &str) -> Result<Vec<u8>, TokenError> {

@@ -201,6 +201,10 @@ fn a_header_chooses_a_key_and_nothing_else() {
             Some(TokenError::Malformed),
         ),
         (
+            json!({"alg": "ES256", "kid": "one", "crit": null}),
+            Some(TokenError::Critical),
+        ),
+        (
             json!({"alg": "ES256", "kid": "one", "crit": ["exp"]}),
             Some(TokenError::Critical),
         ),
