@@ -164,11 +164,18 @@ fn valid(
             subject.insert(name.to_owned(), value);
         }
     }
-    let draft = Draft::from_members(Version::V2, subject, Some(id))?;
-    match serde_json::to_value(&draft.product) {
-        Ok(Value::Object(members)) => Ok(members),
+    let missing = (!after.contains_key("id"))
+        .then(|| Problem::new(ProblemCode::RequiredFieldMissing, "id", "`id` is required"));
+    let draft = Draft::from_members(Version::V2, subject, Some(id));
+    let product = draft.map(|draft| serde_json::to_value(&draft.product));
+    match (product, missing) {
+        (Ok(Ok(Value::Object(members))), None) => Ok(members),
+        (Err(mut problems), missing) => {
+            problems.extend(missing);
+            Err(problems)
+        }
         // A product is always a JSON object.
-        _ => Err(Vec::new()),
+        (Ok(_), missing) => Err(missing.into_iter().collect()),
     }
 }
 
@@ -180,6 +187,11 @@ fn step(document: &mut Value, operation: &PatchOperation) -> Result<(), PatchErr
             Some(found) if is_equal(found, &test.value) => Ok(()),
             Some(_) => Err(PatchErrorKind::TestFailed),
         },
+        // The whole document is there to be removed. What is left is none, until something is added.
+        PatchOperation::Remove(remove) if remove.path.is_root() => {
+            *document = Value::Null;
+            Ok(())
+        }
         other => json_patch::patch_unsafe(document, std::slice::from_ref(other))
             .map_err(|error| error.kind),
     }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 const PATH: &str = "/products/P-000001";
 
 /// Patches that are refused: with which status and code, and what the fault names.
-const WRONG: [(&str, u16, &str, &str); 11] = [
+const WRONG: [(&str, u16, &str, &str); 13] = [
     ("", 400, "MALFORMED_BODY", ""),
     ("{}", 400, "MALFORMED_BODY", ""),
     (
@@ -46,6 +46,18 @@ const WRONG: [(&str, u16, &str, &str); 11] = [
         409,
         "PATCH_PATH_MISSING",
         "0.from",
+    ),
+    (
+        r#"[{"op":"remove","path":""}]"#,
+        422,
+        "PATCH_RESULT_INVALID",
+        "",
+    ),
+    (
+        r#"[{"op":"remove","path":"/id"}]"#,
+        422,
+        "PATCH_RESULT_INVALID",
+        "id",
     ),
     (
         r#"[{"op":"replace","path":"/id","value":"other"}]"#,

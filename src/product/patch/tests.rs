@@ -238,6 +238,13 @@ fn the_result_must_be_the_same_product_and_a_valid_one() {
             "colour",
         ),
         (json!([{"op": "replace", "path": "", "value": 5}]), ""),
+        (json!([{"op": "remove", "path": ""}]), ""),
+        (json!([{"op": "remove", "path": "/id"}]), "id"),
+        (json!([{"op": "move", "from": "/id", "path": "/sku"}]), "id"),
+        (
+            json!([{"op": "replace", "path": "", "value": {"name": "T", "price": {"amount": 1, "currency": "EUR"}}}]),
+            "id",
+        ),
         (
             json!([{"op": "add", "path": "/updatedAt", "value": "now"}]),
             "updatedAt",
