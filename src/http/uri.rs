@@ -1,6 +1,7 @@
 //! What may stand in a URI, and how one is written in a log.
 
 use super::fault::{ErrorCode, Fault};
+use crate::catalog::ProductId;
 use http::Uri;
 use std::fmt;
 
@@ -23,6 +24,9 @@ const CREDENTIALS: [&str; 9] = [
     "secret",
 ];
 
+/// Paths below `/products/` that are routes of their own: the products with these ids are not there.
+const ROUTES: [&str; 2] = ["search", "batch"];
+
 /// A URI without the credentials somebody may have put in its query, and not too long.
 pub struct Safe<'a>(pub &'a Uri);
 
@@ -43,6 +47,14 @@ pub fn admit(uri: &Uri) -> Result<(), Fault> {
         return Err(Fault::new(ErrorCode::CredentialInQuery));
     }
     Ok(())
+}
+
+/// Where a product is: an id has only characters that a path takes as they are.
+pub fn of_product(id: &ProductId) -> String {
+    match id.as_str() {
+        id if ROUTES.contains(&id) => format!("/products?id={id}"),
+        id => format!("/products/{id}"),
+    }
 }
 
 // === impl Safe ===

@@ -9,6 +9,7 @@ use super::fault::{Fault, NO_STORE};
 use super::idempotency::IdempotencyKey;
 use super::media::AcceptedVersion;
 use super::openapi::{JsonPatch, NewProduct, Product};
+use super::uri;
 use crate::catalog::{Catalog, Shape, Written};
 use crate::telemetry::Conversation;
 use axum::body::Body;
@@ -32,7 +33,7 @@ use std::sync::Arc;
     responses(
         (status = 201, description = "The product as it was stored.", body = Product, content_type = "application/json;v=2",
             headers(
-            ("location" = String, description = "Where the product is."),
+            ("location" = String, description = "Where the product is: `/products/ID`; for the ids `search` and `batch`, which are routes there, `/products?id=ID`."),
             ("etag" = String, description = "Strong entity tag."))),
         (status = 400, description = "The body is not a product; every problem is listed."),
         (status = 401, description = "The key is missing or wrong."),
@@ -236,11 +237,7 @@ async fn answer(
     if let Some(modified) = &stored.representation.last_modified {
         headers.insert(LAST_MODIFIED, modified.header.clone());
     }
-    // An id has only characters that a path takes as they are.
-    if let (true, Ok(location)) = (
-        created,
-        HeaderValue::try_from(format!("/products/{product}")),
-    ) {
+    if let (true, Ok(location)) = (created, HeaderValue::try_from(uri::of_product(&written.id))) {
         headers.insert(LOCATION, location);
         *response.status_mut() = StatusCode::CREATED;
     }

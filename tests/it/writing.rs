@@ -319,3 +319,15 @@ async fn a_product_that_is_created_while_the_list_is_read_is_not_removed_by_it()
     assert!(app.get("/products/A-1").await.is_ok());
     assert_eq!(app.inventory.calls_of("get"), gets);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_location_of_what_has_the_name_of_a_route_leads_to_it() {
+    let app = Setup::products(1).warm().await;
+    for id in ["search", "batch"] {
+        let body = json!({"id": id, "name": "Tea", "price": {"amount": 1, "currency": "EUR"}});
+        let created = app.write(Method::POST, "/products", &body).await;
+        assert_eq!(created.status(), 201, "{}", created.text());
+        let found = app.get(created.header("location")).await;
+        assert_eq!((found.status(), found.ids()), (200, vec![id.to_owned()]));
+    }
+}

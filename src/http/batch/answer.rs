@@ -5,6 +5,7 @@ use crate::http::auth::Writer;
 use crate::http::fault::{ErrorBody, Fault, JSON, NO_STORE};
 use crate::http::idempotency::NotKept;
 use crate::http::openapi::{JsonPatch, NewProduct};
+use crate::http::uri;
 use axum::body::Body;
 use axum::response::Response;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION};
@@ -91,7 +92,7 @@ struct BatchResult {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     id: Option<String>,
-    /// Where the product is, where it was created.
+    /// Where the product is, where it was created; for `search` and `batch` a list of it alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     location: Option<String>,
@@ -135,7 +136,7 @@ impl Outcome {
 
     fn location(&self) -> Option<String> {
         let id = self.id.as_ref()?;
-        (self.status() == StatusCode::CREATED).then(|| format!("/products/{id}"))
+        (self.status() == StatusCode::CREATED).then(|| uri::of_product(id))
     }
 
     fn result(&self, index: usize) -> BatchResult {
@@ -259,6 +260,18 @@ mod tests {
         assert_eq!(body["results"][1]["errors"], errors);
         assert_eq!(body["results"][1]["status"], 504);
         assert!(!body.to_string().contains("10.0.0.7"));
+    }
+
+    #[test]
+    fn what_has_the_name_of_a_route_is_located_in_a_list() {
+        for (id, expected) in [
+            ("search", "/products?id=search"),
+            ("batch", "/products?id=batch"),
+            ("batches", "/products/batches"),
+        ] {
+            let created = Outcome::done(StatusCode::CREATED, ProductId::parse(id).ok());
+            assert_eq!(created.location().unwrap(), expected);
+        }
     }
 
     #[tokio::test]
