@@ -54,7 +54,7 @@ def whole_amounts(body, is_amount=False):
     """To JSON Schema 10.0 is an integer. As an amount it is refused: who writes it thinks of 10.00 in the major unit."""
     if isinstance(body, dict):
         for name, value in body.items():
-            if name != "attributes":
+            if name not in ("attributes", "filter"):
                 body[name] = whole_amounts(value, is_amount or name in ("amount", "price"))
     elif isinstance(body, list):
         body[:] = [whole_amounts(item, is_amount) for item in body]

@@ -249,7 +249,7 @@ impl Reader {
         if amount.is_none() {
             self.invalid(
                 name,
-                "must be an integer in minor units, not negative and below 2^63",
+                "must be an integer without a decimal point, in minor units, not negative and below 2^63",
             );
         }
         amount

@@ -124,7 +124,8 @@ pub struct Tag(pub String);
 /// An amount of money as it is written.
 #[derive(ToSchema)]
 pub struct NewPrice {
-    /// The currency's minor units: 5122 EUR is 51.22.
+    /// The currency's minor units: 5122 EUR is 51.22. An integer without a decimal point: 10.0 is refused,
+    /// because whoever writes that thinks of the major unit.
     #[schema(minimum = 0)]
     pub amount: i64,
     /// The currency.

@@ -22,6 +22,18 @@ fn with(name: &str, value: Value) -> Value {
 }
 
 #[test]
+fn an_amount_with_a_decimal_point_is_told_from_an_integer() {
+    let body = br#"{"name":"T","price":{"amount":10.0,"currency":"EUR"}}"#;
+    let problems = Draft::parse(body, None).unwrap_err();
+    assert_eq!(problems[0].field, "price.amount");
+    let rule = &problems[0].description;
+    assert!(
+        rule.contains("without a decimal point, in minor units"),
+        "{rule}"
+    );
+}
+
+#[test]
 fn a_full_body_is_read_as_it_is() {
     let body = json!({
         "id": "p-1", "sku": "S", "name": "Tea", "description": "two\nlines", "category": "C",

@@ -100,12 +100,8 @@ impl Reader {
         let Some(number) = self.members.remove("limit") else {
             return PageQuery::DEFAULT_LIMIT;
         };
-        // To JSON Schema 20.0 is an integer.
-        let whole = || number.as_f64().filter(|number| number.fract() == 0.0);
-        let number = number
-            .as_i64()
-            .or_else(|| format!("{:.0}", whole()?).parse().ok());
-        number.and_then(value::limit).unwrap_or_else(|| {
+        let limit = whole(&number).and_then(|number| value::limit(number.parse().ok()?));
+        limit.unwrap_or_else(|| {
             self.invalid("limit", LIMIT_RULE);
             PageQuery::DEFAULT_LIMIT
         })
@@ -218,8 +214,7 @@ fn with(terms: &mut Terms, field: &Field, comparison: Comparison, value: &Value)
 /// The text of an operand. A number stands for an amount, or for an attribute that is one.
 fn operand<'a>(field: &Field, value: &'a Value) -> Result<Cow<'a, str>, Rule> {
     match (field, value) {
-        (Field::Price, Value::Number(number)) => Ok(Cow::Owned(number.to_string())),
-        (Field::Price, _) => Err(Cow::Borrowed(
+        (Field::Price, value) => whole(value).map(Cow::Owned).ok_or(Cow::Borrowed(
             "must be compared with an integer, the amount in minor units",
         )),
         (Field::Attribute(_), Value::Number(number)) => Ok(Cow::Owned(number.to_string())),
@@ -230,6 +225,19 @@ fn operand<'a>(field: &Field, value: &'a Value) -> Result<Cow<'a, str>, Rule> {
             "must be compared with a string, a number, true or false",
         )),
         _ => Err(Cow::Borrowed("must be compared with a string")),
+    }
+}
+
+/// The digits of a whole number. To JSON Schema 20.0 is one too.
+fn whole(value: &Value) -> Option<String> {
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            let number = number.as_f64().filter(|number| number.fract() == 0.0)?;
+            // Beside zero, another zero has a sign.
+            Some(format!("{:.0}", number + 0.0))
+        }
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
     }
 }
 
@@ -266,6 +274,10 @@ mod tests {
             (json!({}), ""),
             (json!({"limit": 7, "count": false}), "limit=7"),
             (json!({"limit": 7.0}), "limit=7"),
+            (
+                json!({"filter": {"price": {">=": 1000.0, "<>": -0.0, "<": 2e3}}}),
+                "price%3E=1000&price%3C%3E0&price%3C2000",
+            ),
             (
                 json!({"filter": {"category": "x", "price": {">=": 1000, "<": 2000}}, "sortby": "-price,+name"}),
                 "sortby=price,%2Bname&category=x&price%3E=1000&price%3C2000",
@@ -360,6 +372,20 @@ mod tests {
             let problems = Query::search(body.as_bytes()).unwrap_err();
             assert_eq!(problems.len(), 1);
             assert_eq!(problems[0].code, QueryProblemCode::MalformedBody, "{body}");
+        }
+    }
+
+    #[test]
+    fn an_amount_is_compared_with_a_whole_number_of_64_bits() {
+        for number in [
+            "0.5",
+            "9223372036854775808",
+            "9223372036854775808.0",
+            "1e300",
+            "true",
+        ] {
+            let body = format!("{{\"filter\":{{\"price\":{number}}}}}");
+            assert!(Query::search(body.as_bytes()).is_err(), "{number}");
         }
     }
 
