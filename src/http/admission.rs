@@ -5,6 +5,7 @@
 
 use super::extract::BodyUnderWay;
 use super::fault::Fault;
+use super::health;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use pin_project_lite::pin_project;
@@ -100,7 +101,7 @@ where
 
     fn call(&mut self, mut request: Request) -> Self::Future {
         // Health answers from memory, and must answer under load: its probes decide whether we live.
-        let exempt = request.uri().path().starts_with("/health");
+        let exempt = health::is_probe(request.uri().path());
         let write = (!request.method().is_safe()).then(BodyUnderWay::default);
         if let Some(body) = &write {
             request.extensions_mut().insert(body.clone());
@@ -267,10 +268,16 @@ mod tests {
         let service = guarded(0);
         let answer = service.clone().oneshot(request(Method::GET, "/slow")).await;
         assert_eq!(answer.unwrap().status(), 503);
-        let mut health = Box::pin(service.oneshot(request(Method::GET, "/health/live")));
-        assert!(
-            futures_util::poll!(health.as_mut()).is_pending(),
-            "it got through"
-        );
+        for (path, gets_through) in [
+            ("/health", true),
+            ("/health/live", true),
+            ("/health/ready", true),
+            ("/health/anything", false),
+            ("/healthx", false),
+        ] {
+            let asked = service.clone().oneshot(request(Method::GET, path));
+            let is_waiting = futures_util::poll!(Box::pin(asked).as_mut()).is_pending();
+            assert_eq!(is_waiting, gets_through, "{path}");
+        }
     }
 }

@@ -14,6 +14,14 @@ use utoipa::ToSchema;
 /// When an unhealthy service is worth asking again, in seconds.
 const ASK_AGAIN: HeaderValue = HeaderValue::from_static("30");
 
+/// Where health is asked for: what is exempt from limits, because its probes decide whether we live.
+const PROBES: [&str; 3] = ["/health", "/health/live", "/health/ready"];
+
+/// Whether a request for `path` asks for health.
+pub(super) fn is_probe(path: &str) -> bool {
+    PROBES.contains(&path)
+}
+
 /// How the service does.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Health)]

@@ -7,6 +7,7 @@
 use crate::clock::{Clock, Moment};
 use crate::http::auth::Authority;
 use crate::http::fault::{ErrorCode, Fault};
+use crate::http::health;
 use axum::extract::Request;
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -96,8 +97,7 @@ impl RateLimit {
     /// Takes one request off what its client has left; health is never counted. A caller whose
     /// credential was found good is left in the request's extensions, so that it is not looked at again.
     pub fn charge(&self, request: &mut Request) -> Option<Quota> {
-        let path = request.uri().path();
-        if path == "/health" || path.starts_with("/health/") {
+        if health::is_probe(request.uri().path()) {
             return None;
         }
         let client = if let Some(caller) = self.authority.recognise(request.headers()) {
