@@ -241,6 +241,23 @@ impl<S: Source> Cache<S> {
         }
     }
 
+    /// How much longer it is remembered that there is no such key; zero where it is not.
+    pub fn absent_for(&self, key: &S::Key) -> Duration {
+        let now = self.inner.clock.now();
+        self.inner.tiers.absences.gone_for(key, now)
+    }
+
+    /// What an answer of the source's own is worth that was right as of `as_of`: how to call it, and what
+    /// remains of its window. `None` beyond grace.
+    pub fn worth(&self, as_of: Moment, trust: Trust) -> Option<(Outcome, Duration)> {
+        let age = self.inner.clock.now().since(as_of);
+        match self.inner.tiers.rule.judge(age, trust, 0) {
+            Verdict::Fresh { remaining } => Some((Outcome::Hit, remaining)),
+            Verdict::Stale | Verdict::Overdue => Some((Outcome::Stale, Duration::ZERO)),
+            Verdict::Expired => None,
+        }
+    }
+
     /// Counts a read that went past the cache.
     pub fn count_bypass(&self, outcome: Outcome) {
         self.inner.tiers.counters.read(outcome);

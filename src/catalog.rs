@@ -10,6 +10,7 @@ mod precondition;
 mod read;
 mod renditions;
 mod source;
+mod standing;
 mod stored;
 mod turn;
 mod warmup;
@@ -28,6 +29,7 @@ pub use idempotency::{KEPT_FOR, KeptAnswer, NotRepeatable, Once, Repeatable};
 pub use invalidate::{Invalidated, Mode, Selector};
 pub use precondition::Precondition;
 pub use renditions::{Renditions, Shape, Unrenderable, encode};
+pub use standing::Standing;
 pub use stored::{Labels, Stored};
 pub use warmup::Progress;
 
@@ -75,8 +77,8 @@ pub struct Page {
     pub before: Option<Cursor>,
     /// Where the next page begins; `None` on the last.
     pub after: Option<Cursor>,
-    /// Whether the inventory answered (the index is not complete), not the local index.
-    pub forwarded: bool,
+    /// What is worth that these are the products that belong on it.
+    pub standing: Standing,
 }
 
 /// What products are grouped by.

@@ -236,6 +236,54 @@ async fn lists_are_kept_too_and_purged_by_a_product_on_them() {
 }
 
 #[tokio::test]
+async fn a_version_is_one_copy_however_it_is_asked_for() {
+    let upstream = inventory().await;
+    let service = service(&upstream)
+        .set("CACHE_TTL_SECONDS", "60")
+        .warm()
+        .await;
+    let varnish = Varnish::before(service.http()).await;
+    let path = "/products/KETTLE-17";
+    let ask = async |path: &str, accept: &str| {
+        let headers = [("accept", accept)];
+        client::call(varnish.addr, "GET", path, &headers, "").await
+    };
+    varnish.until("a hit", path, is_hit).await;
+    for spelling in ["*/*", "application/json", "Application/JSON; v=\"2\""] {
+        let answer = ask(path, spelling).await;
+        assert!(is_hit(&answer), "{spelling}: {answer:?}");
+        assert_eq!(answer.header("content-type"), Some("application/json;v=2"));
+    }
+    let deprecated = ask(path, "application/json;v=1").await;
+    assert!(!is_hit(&deprecated), "a version is a copy of its own");
+    let again = ask(path, "application/json; v=1").await;
+    assert_eq!(again.header("content-type"), Some("application/json;v=1"));
+    assert!(is_hit(&again), "{again:?}");
+
+    // What is neither is left alone.
+    let weighed = "application/json;v=1, application/json;v=2;q=0.5";
+    let weighed = ask(path, weighed).await;
+    assert_eq!(weighed.header("content-type"), Some("application/json;v=1"));
+    assert_eq!(ask(path, "text/html").await.status, 406);
+    for (path, accept, expected) in [
+        ("/openapi", "application/yaml", "application/yaml"),
+        ("/openapi", "*/*", "application/json"),
+        (
+            "/products/KETTLE-17/availability",
+            "*/*",
+            "application/json",
+        ),
+    ] {
+        let answer = ask(path, accept).await;
+        assert_eq!(
+            (answer.status, answer.header("content-type")),
+            (200, Some(expected)),
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn codings_are_kept_apart_with_their_own_strong_tags() {
     let upstream = inventory().await;
     let big = json!({

@@ -49,6 +49,18 @@ sub vcl_recv {
         return (pass);
     }
 
+    # Answers about products have two versions and vary by Accept: of the many ways to ask for one of
+    # them, leave two. Who weighs several, or asks for something else, gets what it asks for. Live stock
+    # has no versions, and neither have /openapi and /docs.
+    if (req.url ~ "^/(products|categories|brands)([/?]|$)" && req.url !~ "^/products/[^/?]+/availability") {
+        if (!req.http.Accept
+            || req.http.Accept ~ {"(?i)^\s*(\*/\*|application/\*|application/json(\s*;\s*v="?2"?)?)?\s*$"}) {
+            set req.http.Accept = "application/json;v=2";
+        } elsif (req.http.Accept ~ {"(?i)^\s*application/json\s*;\s*v="?1"?\s*$"}) {
+            set req.http.Accept = "application/json;v=1";
+        }
+    }
+
     # Answers vary by Accept-Encoding: of the many ways to say the same, leave four.
     if (req.http.Accept-Encoding) {
         if (req.http.Accept-Encoding ~ "q=") {
@@ -64,10 +76,10 @@ sub vcl_recv {
         }
     }
 
-    # While a replica answers, what is past its time is served only as long as
-    # stale-while-revalidate allows; when none does, as long as stale-if-error does.
+    # While a replica answers, what is past its time is not served: its window is over, or nearly.
+    # When none does, it is, for as long as stale-if-error allows.
     if (req.restarts == 0 && std.healthy(req.backend_hint)) {
-        set req.grace = 60s;
+        set req.grace = 0s;
     }
     return (hash);
 }

@@ -6,6 +6,7 @@ use quick_cache::sync::{Cache, DefaultLifecycle};
 use rustc_hash::FxBuildHasher;
 use std::hash::Hash;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What one remembered absence is reckoned to cost, in bytes: the longest key and its slots.
 const ABSENCE_BYTES: u64 = 384;
@@ -65,6 +66,14 @@ impl<K: Clone + Eq + Hash, G: Copy, E> Absences<K, G, E> {
         }
         self.tier.remove(key);
         None
+    }
+
+    /// How much longer it is remembered that there is no `key`.
+    pub fn gone_for(&self, key: &K, now: Moment) -> Duration {
+        match self.tier.peek(key) {
+            Some((Absence::Gone(_), until)) => until.since(now),
+            _ => Duration::ZERO,
+        }
     }
 
     /// Remembers an absence until `until`.

@@ -117,6 +117,7 @@ impl Catalog {
         if !matches!(selector, Selector::Ids(_)) {
             // Also what is not held yet, but is being loaded.
             self.cache.outdate_loads();
+            self.doubt_index();
         }
         match (selector, mode) {
             // Also those not held: their negative entries go.

@@ -1,7 +1,7 @@
 //! Reading: one product, a page of them, or how many there are.
 
 use super::index::{Edge, Index, Lengthy, Patience, Run};
-use super::{Catalog, CatalogError, Group, GroupRun, Grouping, Page, Served};
+use super::{Catalog, CatalogError, Group, GroupRun, Grouping, Page, Served, Standing};
 use crate::cache::{Outcome, ReadError};
 use crate::catalog::stored::Stored;
 use crate::product::{Criteria, Cursor, GroupQuery, PageQuery, Place, Position, ProductId};
@@ -15,7 +15,7 @@ use std::time::Duration;
 pub(super) const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// When a caller may try again a query that only the complete index can answer.
-const RETRY_AFTER_INDEX: Duration = Duration::from_secs(5);
+pub(super) const RETRY_AFTER_INDEX: Duration = Duration::from_secs(5);
 
 impl Catalog {
     /// One product, from memory wherever its window allows.
@@ -31,38 +31,22 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError::BadCursor`], [`CatalogError::Unavailable`].
     pub async fn page(&self, query: &PageQuery, cause: Conversation) -> Result<Page, CatalogError> {
-        let complete = self.index().is_complete();
-        match &query.position {
+        let (at, backward) = match &query.position {
             Position::After(Cursor::Upstream(cursor)) => {
-                self.forward(query.limit, Some(cursor), cause).await
+                return self.forward(query.limit, Some(cursor), cause).await;
             }
-            Position::Before(Cursor::Upstream(_)) => Err(CatalogError::BadCursor),
-            Position::Start if !complete && query.criteria.is_plain() => {
-                self.want_index();
+            Position::Before(Cursor::Upstream(_)) => return Err(CatalogError::BadCursor),
+            Position::Start => (None, false),
+            Position::After(Cursor::Local { place, .. }) => (Some(place.clone()), false),
+            Position::Before(Cursor::Local { place, .. }) => (Some(place.clone()), true),
+        };
+        match self.standing() {
+            Ok(standing) => self.walk_index(query, at, backward, standing, cause).await,
+            Err(_) if at.is_none() && query.criteria.is_plain() => {
                 self.forward(query.limit, None, cause).await
             }
-            _ if !complete => {
-                self.want_index();
-                Err(index_is_not_complete())
-            }
-            Position::Start => self.walk_index(query, None, false, cause).await,
-            Position::After(Cursor::Local { place, .. }) => {
-                self.walk_index(query, Some(place.clone()), false, cause)
-                    .await
-            }
-            Position::Before(Cursor::Local { place, .. }) => {
-                self.walk_index(query, Some(place.clone()), true, cause)
-                    .await
-            }
+            Err(unavailable) => Err(unavailable),
         }
-    }
-
-    /// Sees to it that there is an index to answer from.
-    ///
-    /// # Errors
-    /// [`CatalogError::Unavailable`] until it is complete.
-    pub fn require_index(&self) -> Result<(), CatalogError> {
-        self.complete_index().map(|_| ())
     }
 
     /// How many products meet `criteria`.
@@ -95,7 +79,7 @@ impl Catalog {
         Ok(self.complete_index()?.groups(by, query))
     }
 
-    /// Several products at once, in the order asked; `None` for one that does not exist.
+    /// Several products at once, in the order asked; for one that does not exist, how long that is known.
     ///
     /// # Errors
     /// [`CatalogError::Unavailable`] where one of them can not be had now.
@@ -103,7 +87,7 @@ impl Catalog {
         &self,
         ids: &[ProductId],
         cause: Conversation,
-    ) -> Result<Vec<(ProductId, Option<Served>)>, CatalogError> {
+    ) -> Result<Vec<(ProductId, Result<Served, Standing>)>, CatalogError> {
         self.look_up(ids.to_vec(), cause).await
     }
 
@@ -114,6 +98,7 @@ impl Catalog {
         query: &PageQuery,
         mut at: Option<Place>,
         backward: bool,
+        standing: Standing,
         cause: Conversation,
     ) -> Result<Page, CatalogError> {
         let (criteria, mut items, mut behind) = (&query.criteria, Vec::new(), None);
@@ -140,7 +125,7 @@ impl Catalog {
                 } else {
                     (behind, more)
                 };
-                return Ok(Page::local(criteria, items, before, after));
+                return Ok(Page::local(criteria, items, before, after, standing));
             }
         }
     }
@@ -183,7 +168,7 @@ impl Catalog {
     }
 
     /// The index, if it is complete; asks for it to become so if not.
-    fn complete_index(&self) -> Result<&Index, CatalogError> {
+    pub(super) fn complete_index(&self) -> Result<&Index, CatalogError> {
         if self.index().is_complete() {
             return Ok(self.index());
         }
@@ -208,7 +193,7 @@ impl Catalog {
                 || self.index().meets(place.id.as_str(), criteria)
         };
         Ok(found
-            .filter_map(|(place, (_, served))| Some((place, served?)))
+            .filter_map(|(place, (_, served))| Some((place, served.ok()?)))
             .filter(|(place, served)| still_meets(place, served))
             .collect())
     }
@@ -218,11 +203,14 @@ impl Catalog {
         &self,
         ids: Vec<ProductId>,
         cause: Conversation,
-    ) -> Result<Vec<(ProductId, Option<Served>)>, CatalogError> {
+    ) -> Result<Vec<(ProductId, Result<Served, Standing>)>, CatalogError> {
         let reads = ids.into_iter().map(|id| async move {
             match self.cache.look(&id, cause).await {
-                Ok(served) => Ok((id, Some(Served::from(served)))),
-                Err(ReadError::Gone(..)) => Ok((id, None)),
+                Ok(served) => Ok((id, Ok(Served::from(served)))),
+                Err(ReadError::Gone(_, outcome)) => {
+                    let remaining = self.cache.absent_for(&id);
+                    Ok((id, Err(Standing { outcome, remaining })))
+                }
                 Err(error) => Err(CatalogError::from(error)),
             }
         });
@@ -267,7 +255,7 @@ impl Catalog {
             items: items.collect(),
             before: None,
             after: raw.after.and_then(Cursor::upstream),
-            forwarded: true,
+            standing: self.just_asked(raw.sent_at),
         })
     }
 }
@@ -281,13 +269,14 @@ impl Page {
         items: Vec<(Place, Served)>,
         has_before: bool,
         has_after: bool,
+        standing: Standing,
     ) -> Self {
         let at = |item: Option<&(Place, Served)>| Some(Cursor::at(criteria, item?.0.clone()));
         Self {
             before: at(items.first()).filter(|_| has_before),
             after: at(items.last()).filter(|_| has_after),
             items: items.into_iter().map(|(_, served)| served).collect(),
-            forwarded: false,
+            standing,
         }
     }
 }

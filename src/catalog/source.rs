@@ -2,6 +2,7 @@
 //! every fact the cache accepts about one is a fact for the index.
 
 use super::index::{Content, Index};
+use super::standing::Confirmation;
 use super::stored::Stored;
 use crate::cache::{Known, Loaded, Restored, Source};
 use crate::clock::{Clock, Moment};
@@ -11,13 +12,12 @@ use crate::upstream::{Fetched, Inventory, UpstreamError};
 use http::StatusCode;
 use tokio::sync::Notify;
 
-/// The note that says every product there was at the time is in the store.
-pub(super) const LISTED: &[u8] = b"listed";
-
 /// Products, from the inventory.
 pub struct Products {
     pub(super) inventory: Inventory,
     pub(super) index: Index,
+    /// As of when the index is right.
+    pub(super) confirmation: Confirmation,
     /// Somebody wants a listing pass.
     pub(super) wanted: Notify,
     clock: Clock,
@@ -31,6 +31,7 @@ impl Products {
         Self {
             inventory,
             index: Index::new(index_bytes),
+            confirmation: Confirmation::default(),
             wanted: Notify::new(),
             clock,
         }
@@ -122,11 +123,15 @@ impl Source for Products {
         let late = self.index.is_complete();
         // Of some products the store may know no more than that they exist.
         let is_whole = self.index.bare() == 0;
-        if restored.note.as_deref() == Some(LISTED) && is_whole {
+        let note = restored.note.as_deref();
+        let listed = note.and_then(|note| Confirmation::from_note(note, self.clock.now()));
+        if let Some(as_of) = listed.filter(|_| is_whole) {
+            self.confirmation.restore(as_of, restored.clean);
             self.index.complete();
         }
+        let is_doubted = self.index.is_complete() && !self.confirmation.is_trusted();
         // What was left in disorder has to be confirmed, and so has what comes after a pass was through.
-        if !restored.clean || late || !is_whole {
+        if !restored.clean || late || !is_whole || is_doubted {
             self.wanted.notify_one();
         }
     }

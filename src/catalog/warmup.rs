@@ -2,7 +2,7 @@
 //! expire, decoding one page while the next is fetched.
 
 use super::Catalog;
-use super::source::LISTED;
+use super::standing::Begun;
 use super::stored::Stored;
 use crate::cache::Listing;
 use crate::catalog::source::Products;
@@ -51,7 +51,7 @@ pub struct Progress {
 
 /// What a pass has gathered.
 struct Pass {
-    began: Moment,
+    began: Begun,
     reported: Moment,
     cause: Conversation,
     /// Products the inventory lists in a form that can not be used: what we hold of them is kept.
@@ -134,6 +134,13 @@ impl Catalog {
         self.wanted().notify_one();
     }
 
+    /// Asks for a listing pass where there was none yet: after the first, each calls for the next.
+    pub(super) fn want_first_listing(&self) {
+        if self.progress.borrow().passes == 0 {
+            self.want_index();
+        }
+    }
+
     /// Asks for a complete index, unless that is on its way or can not be had.
     pub(super) fn want_index(&self) {
         if !self.progress.borrow().running && !self.index().has_overflown() {
@@ -144,7 +151,7 @@ impl Catalog {
     async fn pass(self: &Arc<Self>, stop: &CancellationToken) -> Result<(), Stopped> {
         let now = self.clock.now();
         let mut pass = Pass {
-            began: now,
+            began: self.confirmation().begin(now),
             reported: now,
             cause: Conversation::new(),
             unusable: BTreeSet::new(),
@@ -179,7 +186,7 @@ impl Catalog {
         pass: &mut Pass,
         stop: &CancellationToken,
     ) -> Result<bool, Stopped> {
-        pass.began = self.clock.now();
+        pass.began = self.confirmation().begin(self.clock.now());
         self.progress.send_modify(|progress| progress.confirmed = 0);
         let mut after: Option<String> = None;
         let mut met = HashSet::new();
@@ -315,7 +322,7 @@ impl Catalog {
     fn sweep(&self, pass: &Pass) {
         let listing = self.cache.begin_listing();
         let confirmed = self.progress.borrow().confirmed;
-        let unlisted = self.index().older_than(pass.began);
+        let unlisted = self.index().older_than(pass.began.at);
         let mut removed = 0;
         if confirmed == 0 && !unlisted.is_empty() {
             warn!(
@@ -327,10 +334,11 @@ impl Catalog {
             removed = unlisted
                 .filter(|id| self.cache.remove_unlisted(&listing, id))
                 .count();
+            self.confirmation().confirm(pass.began);
         }
         self.index().complete();
         if self.index().is_complete() {
-            self.cache.note(LISTED.to_vec());
+            self.cache.note(self.confirmation().to_note());
         }
         self.cache.listed();
         let now = self.clock.now();
@@ -345,7 +353,7 @@ impl Catalog {
             confirmed,
             removed,
             skipped = self.progress.borrow().skipped,
-            took_ms = u64::try_from(now.since(pass.began).as_millis()).unwrap_or(u64::MAX),
+            took_ms = u64::try_from(now.since(pass.began.at).as_millis()).unwrap_or(u64::MAX),
             "Listed {confirmed} products; {removed} that are no longer listed were removed"
         );
     }

@@ -86,7 +86,7 @@ impl Policies {
             mark: mark(served.outcome),
         };
         let mut response = respond(conditions, metadata, || rendition.body);
-        self.tell_shared_caches(&mut response, served.remaining, || {
+        self.tell_shared_caches(&mut response, Duration::MAX, served.remaining, || {
             Keys::default().with(&served.stored.labels())
         });
         response

@@ -90,15 +90,16 @@ pub(super) async fn find(
         Asked::Page(page) => {
             // Only plain pages come from the inventory while there is no index.
             if select.is_some() {
-                catalog.require_index()?;
+                catalog.standing()?;
             }
             let found = catalog.page(page, conversation).await?;
             let link = link::of_page(page, select, found.after.as_ref(), found.before.as_ref());
             Ok(Listing::page(&found, version, select)?.linked(link))
         }
         Asked::Count(criteria) => {
+            let standing = catalog.standing()?;
             let count = catalog.count(criteria).await?;
-            Ok(Listing::known(count.to_string()))
+            Ok(Listing::known(count.to_string(), standing))
         }
         Asked::Many(ids) => {
             let found = catalog.many(ids, conversation).await?;

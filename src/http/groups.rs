@@ -1,13 +1,13 @@
 //! Categories and brands: which there are, and how many products have them.
 
-use super::caching::Policies;
+use super::caching::{Keys, Policies};
 use super::extract::{Conditions, GroupName, Groups, NoQuery};
 use super::fault::{ErrorCode, Fault};
 use super::link;
 use super::list::{Listing, paging};
 use super::media::Accepted;
 use super::openapi::{Group as GroupBody, GroupPage};
-use crate::catalog::{Catalog, Group, GroupQuery, GroupRun, Grouping};
+use crate::catalog::{Catalog, Group, GroupQuery, GroupRun, Grouping, Standing};
 use axum::extract::State;
 use axum::response::Response;
 use serde_json::Value;
@@ -47,8 +47,9 @@ pub(super) async fn query_categories(
     accepted: Accepted,
     conditions: Conditions,
 ) -> Result<Response, Fault> {
+    let standing = catalog.standing()?;
     let groups = catalog.groups(Grouping::Category, &query)?;
-    let page = page("/categories", &groups, &query);
+    let page = page("/categories", &groups, &query, standing);
     page.answer(&policies, &conditions, accepted).await
 }
 
@@ -83,9 +84,10 @@ pub(super) async fn get_category(
     accepted: Accepted,
     conditions: Conditions,
 ) -> Result<Response, Fault> {
+    let standing = catalog.standing()?;
     let group = catalog.group(Grouping::Category, &name)?;
     let group = group.ok_or_else(|| Fault::new(ErrorCode::CategoryNotFound))?;
-    let listing = Listing::known(body(&group));
+    let listing = Listing::known(body(&group), standing).about(Keys::of_category(&name));
     listing.answer(&policies, &conditions, accepted).await
 }
 
@@ -123,8 +125,9 @@ pub(super) async fn query_brands(
     accepted: Accepted,
     conditions: Conditions,
 ) -> Result<Response, Fault> {
+    let standing = catalog.standing()?;
     let groups = catalog.groups(Grouping::Brand, &query)?;
-    let page = page("/brands", &groups, &query);
+    let page = page("/brands", &groups, &query, standing);
     page.answer(&policies, &conditions, accepted).await
 }
 
@@ -159,14 +162,15 @@ pub(super) async fn get_brand(
     accepted: Accepted,
     conditions: Conditions,
 ) -> Result<Response, Fault> {
+    let standing = catalog.standing()?;
     let group = catalog.group(Grouping::Brand, &name)?;
     let group = group.ok_or_else(|| Fault::new(ErrorCode::BrandNotFound))?;
-    let listing = Listing::known(body(&group));
+    let listing = Listing::known(body(&group), standing).about(Keys::of_brand(&name));
     listing.answer(&policies, &conditions, accepted).await
 }
 
 /// One page of groups.
-fn page(path: &str, groups: &GroupRun, query: &GroupQuery) -> Listing {
+fn page(path: &str, groups: &GroupRun, query: &GroupQuery, standing: Standing) -> Listing {
     let page = &groups.page;
     let data: Vec<_> = page.iter().map(body).collect();
     let cursor = |group: Option<&Group>| group.map(|group| GroupQuery::cursor(&group.name));
@@ -177,7 +181,7 @@ fn page(path: &str, groups: &GroupRun, query: &GroupQuery) -> Listing {
         data.join(","),
         paging(after.as_deref(), before.as_deref())
     );
-    Listing::known(text).linked(link::of_groups(path, query, after, before))
+    Listing::known(text, standing).linked(link::of_groups(path, query, after, before))
 }
 
 fn body(group: &Group) -> String {
@@ -188,6 +192,8 @@ fn body(group: &Group) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::Outcome;
+    use std::time::Duration;
 
     #[test]
     fn a_page_has_cursors_at_the_ends_where_there_is_more() {
@@ -202,7 +208,11 @@ mod tests {
                 has_before,
                 has_after,
             };
-            let text = page("/brands", &run, &GroupQuery::default()).text();
+            let standing = Standing {
+                outcome: Outcome::Hit,
+                remaining: Duration::MAX,
+            };
+            let text = page("/brands", &run, &GroupQuery::default(), standing).text();
             let body: Value = serde_json::from_str(&text).unwrap();
             let data =
                 serde_json::json!([{"name": "g\"1", "count": 1}, {"name": "g\"2", "count": 2}]);

@@ -8,7 +8,8 @@ use super::extract::Conditions;
 use super::fault::Fault;
 use super::media::Accepted;
 use crate::catalog::{
-    Cursor, Effort, Entry, Outcome, Page, ProductId, Select, Served, Stored, Version, entity_tag,
+    Cursor, Effort, Entry, Outcome, Page, ProductId, Select, Served, Standing, Stored, Version,
+    entity_tag,
 };
 use axum::response::Response;
 use base64::Engine;
@@ -20,12 +21,14 @@ use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Outcomes of items that make the whole answer theirs, the weightiest first.
-const WEIGHTY: [Outcome; 4] = [
+/// Outcomes of parts that make the whole answer theirs, the weightiest first.
+const WEIGHTY: [Outcome; 6] = [
     Outcome::Stale,
     Outcome::Fallback,
     Outcome::Bypass,
     Outcome::Miss,
+    Outcome::Hit,
+    Outcome::Negative,
 ];
 
 /// How long a shared cache is told to keep a list: no purge by key tells it of products that are new.
@@ -39,12 +42,14 @@ pub(super) struct Listing {
     digest: String,
     /// How it was come by.
     outcome: Outcome,
-    /// What remains of the shortest window among its products.
+    /// What remains of the shortest window among all it depends on.
     remaining: Duration,
     /// Where its neighbours are.
     link: Option<HeaderValue>,
     /// The products it is made of.
     products: Vec<Arc<Entry<Stored>>>,
+    /// What else it would be another for.
+    about: Keys,
 }
 
 // === impl Listing ===
@@ -55,43 +60,52 @@ impl Listing {
         let encoded = |cursor: &Option<Cursor>| cursor.as_ref().map(Cursor::encode);
         let (after, before) = (encoded(&page.after), encoded(&page.before));
         let tail = format!("],{}}}", paging(after.as_deref(), before.as_deref()));
-        let plain = if page.forwarded {
-            Outcome::Miss
-        } else {
-            Outcome::Hit
-        };
-        Self::of(page.items.iter(), tail, plain, version, select)
+        Self::of(page.items.iter(), tail, &[page.standing], version, select)
     }
 
     /// `{"data":[…],"missing":["…"],"paging":{"cursors":{}}}`
     pub fn many(
-        found: &[(ProductId, Option<Served>)],
+        found: &[(ProductId, Result<Served, Standing>)],
         version: Version,
         select: Option<Select>,
     ) -> Result<Self, Fault> {
-        let missing = found.iter().filter(|(_, served)| served.is_none());
-        // Nothing in an id has to be escaped.
-        let missing: Vec<_> = missing.map(|(id, _)| format!("\"{id}\"")).collect();
+        let (mut missing, mut absences, mut about) =
+            (Vec::new(), Vec::new(), Keys::of_collection());
+        for (id, served) in found {
+            if let Err(absence) = served {
+                // Nothing in an id has to be escaped.
+                missing.push(format!("\"{id}\""));
+                absences.push(*absence);
+                about.add_product(id.as_str());
+            }
+        }
         let tail = format!(
             "],\"missing\":[{}],{}}}",
             missing.join(","),
             paging(None, None)
         );
-        let items = found.iter().filter_map(|(_, served)| served.as_ref());
-        Self::of(items, tail, Outcome::Hit, version, select)
+        let items = found.iter().filter_map(|(_, served)| served.as_ref().ok());
+        let listing = Self::of(items, tail, &absences, version, select)?;
+        Ok(Self { about, ..listing })
     }
 
     /// What the index alone knows: a count, categories, brands. The same in every version.
-    pub fn known(body: impl Into<Bytes>) -> Self {
+    pub fn known(body: impl Into<Bytes>, standing: Standing) -> Self {
         let body = body.into();
         Self {
             digest: URL_SAFE_NO_PAD.encode(Sha256::digest(&body)),
             parts: vec![body],
-            outcome: Outcome::Hit,
-            remaining: Duration::MAX,
+            outcome: standing.outcome,
+            remaining: standing.remaining,
             link: None,
             products: Vec::new(),
+            about: Keys::of_collection(),
         }
+    }
+
+    /// The same, to be purged by these keys too.
+    pub fn about(self, about: Keys) -> Self {
+        Self { about, ..self }
     }
 
     /// The same, telling where its neighbours are.
@@ -99,11 +113,12 @@ impl Listing {
         Self { link, ..self }
     }
 
-    /// Products in `version`, or what is selected of them, and what comes after the last of them.
+    /// Products in `version`, or what is selected of them, and what comes after the last of them. `others` is
+    /// what the answer depends on beside them.
     fn of<'a>(
         items: impl Iterator<Item = &'a Served> + Clone,
         tail: String,
-        plain: Outcome,
+        others: &[Standing],
         version: Version,
         select: Option<Select>,
     ) -> Result<Self, Fault> {
@@ -129,21 +144,20 @@ impl Listing {
         }
         hash.update(&tail);
         parts.push(tail.into());
+        let worth = items.clone().map(|item| (item.outcome, item.remaining));
+        let worth = worth.chain(others.iter().map(|other| (other.outcome, other.remaining)));
+        let has = |outcome: &Outcome| worth.clone().any(|(other, _)| other == *outcome);
         Ok(Self {
             parts,
             digest: URL_SAFE_NO_PAD.encode(hash.finalize()),
-            outcome: WEIGHTY
-                .into_iter()
-                .find(|outcome| items.clone().any(|item| item.outcome == *outcome))
-                .unwrap_or(plain),
-            // Without products there is no bound but the answer's own.
-            remaining: items
-                .clone()
-                .map(|item| item.remaining)
+            outcome: WEIGHTY.into_iter().find(has).unwrap_or(Outcome::Hit),
+            remaining: worth
+                .map(|(_, remaining)| remaining)
                 .min()
-                .unwrap_or(Duration::MAX),
+                .unwrap_or_default(),
             link: None,
             products: items.map(|item| Arc::clone(&item.stored)).collect(),
+            about: Keys::of_collection(),
         })
     }
 
@@ -157,7 +171,7 @@ impl Listing {
         conditions: &Conditions,
         accepted: Accepted,
     ) -> Result<Response, Fault> {
-        let link = self.link.take();
+        let (link, mut keys) = (self.link.take(), std::mem::take(&mut self.about));
         let metadata = self.metadata(policies, accepted, Class::List);
         let mut response =
             respond_encoded(conditions, metadata, || self.parts.concat().into()).await?;
@@ -165,9 +179,7 @@ impl Listing {
         if let Some(link) = link.filter(|_| response.status() == StatusCode::OK) {
             response.headers_mut().append(LINK, link);
         }
-        let remaining = self.remaining.min(LONGEST_SHARED);
-        policies.tell_shared_caches(&mut response, remaining, || {
-            let mut keys = Keys::of_collection();
+        policies.tell_shared_caches(&mut response, LONGEST_SHARED, self.remaining, || {
             self.products
                 .iter()
                 .for_each(|product| keys.add(&product.labels()));
@@ -242,7 +254,7 @@ pub(super) async fn selected(
         mark: mark(served.outcome),
     };
     let mut response = respond_encoded(conditions, metadata, || left).await?;
-    policies.tell_shared_caches(&mut response, served.remaining, || {
+    policies.tell_shared_caches(&mut response, Duration::MAX, served.remaining, || {
         Keys::default().with(&served.stored.labels())
     });
     Ok(response)

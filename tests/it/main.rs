@@ -31,6 +31,7 @@ mod querying;
 mod reading;
 mod readme;
 mod shared_caches;
+mod standing;
 mod unavailable;
 mod warming;
 mod writing;

@@ -132,10 +132,20 @@ async fn several_products_come_in_the_order_asked_with_those_that_are_missing() 
         gets + 1,
         "what is held is not asked for"
     );
-    assert_eq!(
-        answer.header("cache-control"),
-        "public, max-age=60, stale-while-revalidate=60"
-    );
+    // That there is no such product is remembered for CACHE_NEGATIVE_TTL_SECONDS.
+    for (query, wait, max_age, status) in [
+        ("id=P-000004,nobody", 10, 20, "hit; ttl=20"),
+        ("id=nobody", 0, 20, "hit; detail=negative"),
+        ("id=no1,no2", 0, 30, "fwd=uri-miss"),
+        ("id=no1,nobody", 0, 20, "hit; detail=negative"),
+    ] {
+        app.later(std::time::Duration::from_secs(wait)).await;
+        let answer = app.get(&format!("/products?{query}")).await;
+        let control = format!("public, max-age={max_age}");
+        let status = format!("product-catalog; {status}");
+        assert_eq!(answer.header("cache-control"), control, "{query}");
+        assert_eq!(answer.header("cache-status"), status, "{query}");
+    }
     for (query, code) in [
         ("id=a%20%3C", "INVALID_PARAMETER"),
         ("id=a&limit=5", "CONFLICTING_PARAMETERS"),

@@ -36,21 +36,30 @@ pub struct Cdn {
     pub stale_if_error: Duration,
 }
 
-/// The keys of one answer, each once.
+/// The keys of one answer, each once, in the order they came; that of all collections first.
 #[derive(Clone, Debug, Default)]
 pub struct Keys {
-    text: String,
-    overflown: bool,
+    is_collection: bool,
+    keys: Vec<(Kind, String)>,
+}
+
+/// What a key is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Product,
+    Category,
+    Brand,
 }
 
 // === impl Policies ===
 
 impl Policies {
     /// Adds what shared caches are told, where they are to be told anything and may keep the answer:
-    /// a 200 or 304 that is `public`. It stays good for `remaining`, as far as the shared cache goes.
+    /// a 200 or 304 that is `public`. They may keep it for `longest`, but not beyond the `remaining` window.
     pub fn tell_shared_caches(
         &self,
         response: &mut Response,
+        longest: Duration,
         remaining: Duration,
         keys: impl FnOnce() -> Keys,
     ) {
@@ -59,7 +68,7 @@ impl Policies {
         let is_public = policy.is_some_and(|policy| policy.as_bytes().starts_with(b"public"));
         if is_public {
             let headers = response.headers_mut();
-            headers.insert(CDN_CACHE_CONTROL, cdn.cache_control(remaining));
+            headers.insert(CDN_CACHE_CONTROL, cdn.cache_control(longest, remaining));
             headers.insert(SURROGATE_KEY, keys().into_value());
         }
     }
@@ -68,14 +77,18 @@ impl Policies {
 // === impl Cdn ===
 
 impl Cdn {
-    /// `CDN-Cache-Control` for an answer that stays good for `remaining`, a shared cache's own time
-    /// included.
-    pub fn cache_control(self, remaining: Duration) -> HeaderValue {
-        let max_age = remaining.as_secs().min(LONGEST);
+    /// `CDN-Cache-Control` for an answer to keep for `longest` with `remaining` of its window left: only an
+    /// error makes a copy outlive that.
+    fn cache_control(self, longest: Duration, remaining: Duration) -> HeaderValue {
+        let remaining = remaining.as_secs();
+        let max_age = remaining.min(longest.as_secs()).min(LONGEST);
         let if_error = self.stale_if_error.as_secs();
-        visible(format!(
-            "max-age={max_age}, stale-while-revalidate={WHILE_REVALIDATE}, stale-if-error={if_error}"
-        ))
+        visible(match WHILE_REVALIDATE.min(remaining - max_age) {
+            0 => format!("max-age={max_age}, stale-if-error={if_error}"),
+            more => format!(
+                "max-age={max_age}, stale-while-revalidate={more}, stale-if-error={if_error}"
+            ),
+        })
     }
 }
 
@@ -85,20 +98,39 @@ impl Keys {
     /// The keys of a collection, whatever is in it.
     pub fn of_collection() -> Self {
         Self {
-            text: PRODUCTS.to_owned(),
-            overflown: false,
+            is_collection: true,
+            keys: Vec::new(),
         }
+    }
+
+    /// The keys of how many products have this category.
+    pub fn of_category(name: &str) -> Self {
+        let mut keys = Self::of_collection();
+        keys.push(Kind::Category, Encoded(name));
+        keys
+    }
+
+    /// The keys of how many products have this brand.
+    pub fn of_brand(name: &str) -> Self {
+        let mut keys = Self::of_collection();
+        keys.push(Kind::Brand, Encoded(name));
+        keys
     }
 
     /// Adds the keys of a product.
     pub fn add(&mut self, product: &Labels<'_>) {
-        // Of an id every character may stand in a key as it is.
-        self.push(format!("product:{}", product.id));
-        for (kind, name) in [("category", &product.category), ("brand", &product.brand)] {
-            if let Some(name) = name {
-                self.push(format!("{kind}:{}", Encoded(name)));
-            }
+        self.add_product(&product.id);
+        if let Some(category) = &product.category {
+            self.push(Kind::Category, Encoded(category));
         }
+        if let Some(brand) = &product.brand {
+            self.push(Kind::Brand, Encoded(brand));
+        }
+    }
+
+    /// Adds the key of a product by its id, of which every character may stand in a key as it is.
+    pub fn add_product(&mut self, id: &str) {
+        self.push(Kind::Product, id);
     }
 
     /// With the keys of a product.
@@ -108,26 +140,38 @@ impl Keys {
         self
     }
 
-    fn push(&mut self, key: String) {
-        if self.overflown || self.text.split(' ').any(|known| known == key) {
-            return;
+    fn push(&mut self, kind: Kind, name: impl std::fmt::Display) {
+        let key = (kind, format!("{}:{name}", kind.as_str()));
+        if !self.keys.contains(&key) {
+            self.keys.push(key);
         }
-        if self.text.len() + key.len() >= MOST_KEY_BYTES {
-            self.overflown = true;
-            return;
-        }
-        if !self.text.is_empty() {
-            self.text.push(' ');
-        }
-        self.text.push_str(&key);
     }
 
-    /// `Surrogate-Key`. Of a collection with too many keys only the one that all collections have.
-    pub fn into_value(self) -> HeaderValue {
-        visible(match self.overflown {
-            true => PRODUCTS.to_owned(),
-            false => self.text,
-        })
+    /// `Surrogate-Key`. Where that would be too long it is without brands, then without categories; at last
+    /// only the key that all collections have is left.
+    pub fn into_value(mut self) -> HeaderValue {
+        for kind in [Kind::Brand, Kind::Category, Kind::Product] {
+            let first = self.is_collection.then_some(PRODUCTS);
+            let keys = self.keys.iter().map(|(_, key)| key.as_str());
+            let text = first.into_iter().chain(keys).collect::<Vec<_>>().join(" ");
+            if text.len() <= MOST_KEY_BYTES {
+                return visible(text);
+            }
+            self.keys.retain(|(other, _)| *other != kind);
+        }
+        visible(PRODUCTS.to_owned())
+    }
+}
+
+// === impl Kind ===
+
+impl Kind {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Product => "product",
+            Self::Category => "category",
+            Self::Brand => "brand",
+        }
     }
 }
 
@@ -170,12 +214,30 @@ mod tests {
     #[test]
     fn a_shared_cache_keeps_what_is_left_of_the_window_and_longer_in_need() {
         let cdn = Cdn {
-            stale_if_error: Duration::from_secs(86_400),
+            stale_if_error: Duration::from_secs(9),
         };
-        for (remaining, max_age) in [(0, 0), (59, 59), (3600, 3600), (u64::MAX, 86_400)] {
+        const MAX: u64 = u64::MAX;
+        for (longest, remaining, max_age, more) in [
+            (MAX, 0, 0, 0),
+            (MAX, 59, 59, 0),
+            (MAX, 3600, 3600, 0),
+            (MAX, 86_410, 86_400, 10),
+            (MAX, MAX, 86_400, 60),
+            (60, 7, 7, 0),
+            (60, 60, 60, 0),
+            (60, 61, 60, 1),
+            (60, 3600, 60, 60),
+        ] {
+            let said =
+                cdn.cache_control(Duration::from_secs(longest), Duration::from_secs(remaining));
+            let more = match more {
+                0 => String::new(),
+                more => format!(" stale-while-revalidate={more},"),
+            };
             assert_eq!(
-                cdn.cache_control(Duration::from_secs(remaining)),
-                format!("max-age={max_age}, stale-while-revalidate=60, stale-if-error=86400")
+                said,
+                format!("max-age={max_age},{more} stale-if-error=9"),
+                "{longest} {remaining}"
             );
         }
     }
@@ -205,12 +267,31 @@ mod tests {
     }
 
     #[test]
-    fn too_many_keys_leave_the_one_of_all_collections() {
-        let mut keys = Keys::of_collection();
-        for number in 0..100 {
-            keys.add(&labels(&format!("{number:0100}"), None, None));
+    fn too_many_keys_leave_those_of_the_products_and_at_last_the_one_of_all_collections() {
+        for (length, left) in [
+            (10, "all"),
+            (25, "category"),
+            (60, "product"),
+            (100, "products"),
+        ] {
+            let mut keys = Keys::of_collection();
+            for number in 0..100 {
+                let name = format!("{number:0length$}");
+                keys.add(&labels(&name, Some(&name), Some(&name)));
+            }
+            let value = keys.into_value();
+            let value = value.to_str().unwrap();
+            assert!(value.starts_with("products") && value.len() <= MOST_KEY_BYTES);
+            let counts =
+                ["product:", "category:", "brand:"].map(|kind| value.matches(kind).count());
+            let expected = match left {
+                "all" => [100, 100, 100],
+                "category" => [100, 100, 0],
+                "product" => [100, 0, 0],
+                _ => [0, 0, 0],
+            };
+            assert_eq!(counts, expected, "{length}");
         }
-        assert_eq!(keys.into_value(), "products");
     }
 
     proptest! {

@@ -29,6 +29,12 @@ fn served(id: &str, outcome: Outcome, remaining: u64) -> Served {
     }
 }
 
+/// An index that was confirmed a good while ago.
+const WHOLE: Standing = Standing {
+    outcome: Outcome::Hit,
+    remaining: Duration::from_secs(1800),
+};
+
 fn hit(id: &str) -> Served {
     served(id, Outcome::Hit, 900)
 }
@@ -42,7 +48,7 @@ fn page(items: Vec<Served>) -> Page {
         items,
         before: cursor("a"),
         after: cursor("b"),
-        forwarded: false,
+        standing: WHOLE,
     }
 }
 
@@ -101,18 +107,18 @@ async fn a_list_of_ids_says_which_are_missing() {
     for (found, expected) in [
         (
             vec![
-                (id("b"), Some(hit("b"))),
-                (id("x"), None),
-                (id("a"), Some(hit("a"))),
+                (id("b"), Ok(hit("b"))),
+                (id("x"), Err(WHOLE)),
+                (id("a"), Ok(hit("a"))),
             ],
             r#"{"data":[{"id":"b"},{"id":"a"}],"missing":["x"],"paging":{"cursors":{}}}"#,
         ),
         (
-            vec![(id("x"), None), (id("y"), None)],
+            vec![(id("x"), Err(WHOLE)), (id("y"), Err(WHOLE))],
             r#"{"data":[],"missing":["x","y"],"paging":{"cursors":{}}}"#,
         ),
         (
-            vec![(id("a"), Some(hit("a")))],
+            vec![(id("a"), Ok(hit("a")))],
             r#"{"data":[{"id":"a"}],"missing":[],"paging":{"cursors":{}}}"#,
         ),
     ] {
@@ -130,7 +136,7 @@ async fn a_page_lives_no_longer_than_its_oldest_item() {
         (
             vec![],
             "public, max-age=60, stale-while-revalidate=60",
-            "product-catalog; hit",
+            "product-catalog; hit; ttl=1800",
         ),
         (
             vec![hit("1"), served("2", Outcome::Hit, 70)],
@@ -160,6 +166,77 @@ async fn a_page_lives_no_longer_than_its_oldest_item() {
 }
 
 #[tokio::test]
+async fn an_answer_from_the_index_lives_no_longer_than_that_was_confirmed_for() {
+    let short = |outcome, secs| Standing {
+        outcome,
+        remaining: Duration::from_secs(secs),
+    };
+    for (standing, expected, status) in [
+        (
+            short(Outcome::Hit, 7),
+            "public, max-age=7",
+            "product-catalog; hit; ttl=7",
+        ),
+        (
+            short(Outcome::Miss, 7),
+            "public, max-age=7",
+            "product-catalog; fwd=uri-miss",
+        ),
+        (
+            short(Outcome::Stale, 0),
+            "no-store",
+            "product-catalog; hit; detail=stale",
+        ),
+    ] {
+        let of = |items| Page {
+            standing,
+            ..page(items)
+        };
+        let pages = [of(Vec::new()), of(vec![hit("1")])];
+        let pages = pages.map(|page| Listing::page(&page, Version::V2, None).unwrap());
+        for listing in pages.into_iter().chain([Listing::known("7", standing)]) {
+            let response = answered(listing, HeaderMap::new()).await;
+            assert_eq!(response.headers()[CACHE_CONTROL], expected);
+            assert_eq!(response.headers()["cache-status"], status);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_list_of_ids_lives_no_longer_than_its_absences_are_remembered() {
+    let absent = |outcome, secs| {
+        Err(Standing {
+            outcome,
+            remaining: Duration::from_secs(secs),
+        })
+    };
+    let known = |secs| absent(Outcome::Negative, secs);
+    for (found, expected, status) in [
+        (
+            vec![known(30), known(20)],
+            "public, max-age=20",
+            "product-catalog; hit; detail=negative",
+        ),
+        (
+            vec![known(30), Ok(hit("a"))],
+            "public, max-age=30",
+            "product-catalog; hit; ttl=30",
+        ),
+        (
+            vec![absent(Outcome::Miss, 30), known(30), Ok(hit("a"))],
+            "public, max-age=30",
+            "product-catalog; fwd=uri-miss",
+        ),
+    ] {
+        let found: Vec<_> = found.into_iter().map(|served| (id("x"), served)).collect();
+        let listing = Listing::many(&found, Version::V2, None).unwrap();
+        let response = answered(listing, HeaderMap::new()).await;
+        assert_eq!(response.headers()[CACHE_CONTROL], expected);
+        assert_eq!(response.headers()["cache-status"], status);
+    }
+}
+
+#[tokio::test]
 async fn the_tag_tells_products_versions_cursors_and_choices_apart() {
     let one = page(vec![hit("1"), hit("2")]);
     let mut shorter = one.clone();
@@ -177,8 +254,8 @@ async fn the_tag_tells_products_versions_cursors_and_choices_apart() {
         let select = Select::of(select.iter().copied());
         listings.push(Listing::page(&one, Version::V2, select).unwrap());
     }
-    listings.push(Listing::known("7"));
-    listings.push(Listing::known("8"));
+    listings.push(Listing::known("7", WHOLE));
+    listings.push(Listing::known("8", WHOLE));
     let mut tags = Vec::new();
     for listing in listings {
         tags.push(answered(listing, HeaderMap::new()).await.headers()[ETAG].clone());
@@ -200,7 +277,7 @@ async fn the_tag_tells_products_versions_cursors_and_choices_apart() {
     for name in [CONTENT_LENGTH, LINK] {
         assert!(!response.headers().contains_key(name));
     }
-    let listing = Listing::known("7").linked(Some(link.clone()));
+    let listing = Listing::known("7", WHOLE).linked(Some(link.clone()));
     assert_eq!(
         answered(listing, HeaderMap::new()).await.headers()[LINK],
         link
@@ -209,7 +286,7 @@ async fn the_tag_tells_products_versions_cursors_and_choices_apart() {
 
 #[tokio::test]
 async fn a_count_is_a_bare_integer() {
-    let response = answered(Listing::known("42"), HeaderMap::new()).await;
+    let response = answered(Listing::known("42", WHOLE), HeaderMap::new()).await;
     assert_eq!(
         response.headers()[CACHE_CONTROL],
         "public, max-age=60, stale-while-revalidate=60"
