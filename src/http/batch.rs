@@ -9,6 +9,7 @@ use super::conditional::Preconditions;
 use super::extract::{JsonBody, NoQuery};
 use super::fault::Fault;
 use super::idempotency::IdempotencyKey;
+use super::media::AcceptsJson;
 use crate::catalog::{BatchDone, BatchWrite, Catalog, CatalogError, ProductId};
 use crate::telemetry::Conversation;
 use answer::Outcome;
@@ -65,6 +66,7 @@ type Item = Result<BatchWrite, Fault>;
 pub(super) async fn create_products(
     State(catalog): State<Arc<Catalog>>,
     (writer, NoQuery): (Writer, NoQuery),
+    _: AcceptsJson,
     key: IdempotencyKey,
     conversation: Conversation,
     conditions: Preconditions,
@@ -104,6 +106,7 @@ pub(super) async fn create_products(
 pub(super) async fn patch_products(
     State(catalog): State<Arc<Catalog>>,
     (writer, NoQuery): (Writer, NoQuery),
+    _: AcceptsJson,
     conversation: Conversation,
     conditions: Preconditions,
     body: JsonBody,
@@ -135,6 +138,7 @@ pub(super) async fn patch_products(
 pub(super) async fn delete_products(
     State(catalog): State<Arc<Catalog>>,
     (writer, NoQuery): (Writer, NoQuery),
+    _: AcceptsJson,
     conversation: Conversation,
     conditions: Preconditions,
     body: JsonBody,

@@ -31,6 +31,13 @@ const VERSIONED: [Offer; 2] = [
     Offer::json(Some(Version::V1)),
 ];
 
+/// What an answer that is the same in every version is taken as.
+const UNVERSIONED: [Offer; 3] = [
+    Offer::json(None),
+    Offer::json(Some(Version::V2)).meant_by_name(),
+    Offer::json(Some(Version::V1)).meant_by_name(),
+];
+
 /// The version and the codings that the client takes of a product answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Accepted {
@@ -43,6 +50,10 @@ pub struct Accepted {
 /// The version that the client takes, where nothing is encoded: the answers to writes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AcceptedVersion(pub Version);
+
+/// The client takes JSON as it comes: answers without versions and codings.
+#[derive(Clone, Copy, Debug)]
+pub struct AcceptsJson;
 
 /// The codings that the client takes most gladly of those there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,7 +112,20 @@ impl<S: Sync> FromRequestParts<S> for AcceptedVersion {
     type Rejection = Fault;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Fault> {
+        takes_identity(&parts.headers)?;
         version(&parts.headers).map(Self)
+    }
+}
+
+// === impl AcceptsJson ===
+
+impl<S: Sync> FromRequestParts<S> for AcceptsJson {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Fault> {
+        choose(&parts.headers, &UNVERSIONED)?;
+        takes_identity(&parts.headers)?;
+        Ok(Self)
     }
 }
 
@@ -183,9 +207,13 @@ impl Offer {
 
     /// Another name of a type that is offered too: no wildcard means it.
     pub const fn alias(kind: &'static str, subtype: &'static str) -> Self {
+        Self::plain(kind, subtype).meant_by_name()
+    }
+
+    const fn meant_by_name(self) -> Self {
         Self {
             is_alias: true,
-            ..Self::new(kind, subtype, None)
+            ..self
         }
     }
 
@@ -332,6 +360,21 @@ fn coding_weights(headers: &HeaderMap) -> Result<[Weight; 4], Malformed> {
         gzip.unwrap_or(0),
         unsaid,
     ])
+}
+
+/// Sees to it that the client takes what is not encoded.
+fn takes_identity(headers: &HeaderMap) -> Result<(), Fault> {
+    if !headers.contains_key(ACCEPT_ENCODING) {
+        return Ok(());
+    }
+    let weights = coding_weights(headers).map_err(|Malformed| malformed(&ACCEPT_ENCODING))?;
+    match weights {
+        [.., 0] => {
+            let reason = "This answer is not encoded; let Accept-Encoding allow identity.";
+            Err(not_acceptable(&ACCEPT_ENCODING, reason.to_owned()))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn malformed(name: &HeaderName) -> Fault {

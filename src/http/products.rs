@@ -4,7 +4,7 @@ use super::caching::Policies;
 use super::extract::{Conditions, Id, NoQuery, Selected};
 use super::fault::{Fault, JSON, NO_STORE};
 use super::list;
-use super::media::Accepted;
+use super::media::{Accepted, AcceptsJson};
 use super::openapi::{AnyProduct, Availability};
 use crate::catalog::Catalog;
 use crate::telemetry::Conversation;
@@ -88,6 +88,7 @@ pub(super) async fn get_availability(
     State(catalog): State<Arc<Catalog>>,
     Id(id): Id,
     _: NoQuery,
+    _: AcceptsJson,
     conversation: Conversation,
 ) -> Result<Response, Fault> {
     let stock = catalog.availability(&id, conversation).await?;

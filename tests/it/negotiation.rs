@@ -15,7 +15,9 @@ const V1: &str = "application/json;v=1";
 /// A thing to ask for, and what it comes as.
 #[derive(Clone, Copy)]
 struct Route {
+    method: &'static str,
     path: &'static str,
+    body: &'static str,
     status: u16,
     /// The preferred type first; none where nothing is negotiated.
     types: &'static [&'static str],
@@ -23,12 +25,14 @@ struct Route {
     codings: [&'static str; 4],
     /// Too short to be encoded, but for those who refuse identity.
     is_short: bool,
+    /// It is never encoded, and the same by whichever name.
+    is_plain: bool,
 }
 
 const KEPT: [&str; 4] = ["br", "zstd", "gzip", "identity"];
 const ONCE: [&str; 4] = ["zstd", "br", "gzip", "identity"];
 
-const ROUTES: [Route; 7] = [
+const ROUTES: [Route; 16] = [
     route("/products/long", 200, &[V2, V1], KEPT, false),
     route("/products/short", 200, &[V2, V1], KEPT, true),
     route("/products?limit=2", 200, &[V2, V1], ONCE, false),
@@ -40,6 +44,26 @@ const ROUTES: [Route; 7] = [
         false,
     ),
     route("/products/absent", 404, &[V2, V1], KEPT, true),
+    route(
+        "/products/long?select=description",
+        200,
+        &[V2, V1],
+        ONCE,
+        false,
+    ),
+    route("/products?count", 200, &[V2, V1], ONCE, true),
+    route("/categories", 200, &[V2, V1], ONCE, true),
+    route("/brands/Norvik", 200, &[V2, V1], ONCE, true),
+    Route {
+        method: "POST",
+        body: "{}",
+        ..route("/products/search", 200, &[V2, V1], ONCE, false)
+    },
+    plain("GET", "/products/long/availability", "", 200),
+    // Nobody reads a body whose answer is not taken.
+    plain("POST", "/products/batch", "{}", 400),
+    plain("PATCH", "/products/batch", "{}", 400),
+    plain("DELETE", "/products/batch", "{}", 400),
     route("/health", 200, &[], KEPT, true),
     route("/nowhere", 404, &[], KEPT, true),
 ];
@@ -69,11 +93,24 @@ const fn route(
     is_short: bool,
 ) -> Route {
     Route {
+        method: "GET",
         path,
+        body: "",
         status,
         types,
         codings,
         is_short,
+        is_plain: false,
+    }
+}
+
+/// JSON without versions and codings, by any of its names.
+const fn plain(method: &'static str, path: &'static str, body: &'static str, status: u16) -> Route {
+    Route {
+        method,
+        body,
+        is_plain: true,
+        ..route(path, status, &["application/json", V2, V1], KEPT, true)
     }
 }
 
@@ -125,7 +162,7 @@ fn wanted_coding(list: &List, coding: &str) -> Option<u32> {
     of(coding).or(of("*")).map(|(_, weight)| *weight)
 }
 
-/// The status, type and coding that a GET is answered with.
+/// The status, type and coding that a request is answered with.
 fn expected(route: &Route, accept: &List, encoding: &List) -> (u16, &'static str, &'static str) {
     const REFUSED: (u16, &str, &str) = (406, "application/json", "identity");
     if route.types.is_empty() {
@@ -146,6 +183,12 @@ fn expected(route: &Route, accept: &List, encoding: &List) -> (u16, &'static str
         .find(|kind| wanted(accept, kind) == best)
         .unwrap();
     let identity = wanted_coding(encoding, "identity");
+    if route.is_plain {
+        return match identity {
+            Some(0) => REFUSED,
+            _ => (route.status, "application/json", "identity"),
+        };
+    }
     let scores = route
         .codings
         .map(|coding| match (coding, wanted_coding(encoding, coding)) {
@@ -199,20 +242,26 @@ fn prose(words: usize) -> String {
 async fn app() -> TestApp {
     let inventory = Inventory::new(Catalogue::generated(0, 1));
     inventory.put(&product("long", &prose(500))).unwrap();
-    inventory.put(&product("short", "Short.")).unwrap();
+    let mut short = product("short", "Short.");
+    short["brand"] = "Norvik".into();
+    inventory.put(&short).unwrap();
     Setup::of(inventory).warm().await
 }
 
 async fn ask(app: &TestApp, route: &Route, accept: &List, encoding: &List) -> Answer {
     let (accept, encoding) = (text(accept), text(encoding));
-    let mut headers = Vec::new();
+    let mut headers = vec![
+        ("x-api-key", WRITE_KEY),
+        ("content-type", "application/json"),
+    ];
     if !accept.is_empty() {
         headers.push(("accept", accept.as_str()));
     }
     if !encoding.is_empty() {
         headers.push(("accept-encoding", encoding.as_str()));
     }
-    app.get_with(route.path, &headers).await
+    let method = Method::from_bytes(route.method.as_bytes()).unwrap();
+    app.send(method, route.path, &headers, route.body).await
 }
 
 fn coding_of(answer: &Answer) -> &str {
@@ -266,7 +315,8 @@ async fn every_combination_gets_what_rfc_9110_says() {
     let mut seen: BTreeMap<_, (String, Vec<u8>)> = BTreeMap::new();
     for (accept, encoding) in &pairs {
         for route in &ROUTES {
-            let name = format!("{} {:?} {:?}", route.path, text(accept), text(encoding));
+            let (method, path) = (route.method, route.path);
+            let name = format!("{method} {path} {:?} {:?}", text(accept), text(encoding));
             let answer = ask(&app, route, accept, encoding).await;
             let got = (
                 answer.status(),
@@ -287,7 +337,7 @@ async fn every_combination_gets_what_rfc_9110_says() {
             );
         }
     }
-    assert_eq!(seen.len(), 4 * 2 * 4, "every form of every route was seen");
+    assert_eq!(seen.len(), 8 * 2 * 4, "every form of every route was seen");
     let tags: std::collections::BTreeSet<_> = seen.values().map(|(tag, _)| tag).collect();
     assert_eq!(tags.len(), seen.len(), "each has a tag of its own");
     for ((path, kind, coding), (tag, bytes)) in &seen {
@@ -461,6 +511,18 @@ async fn a_write_whose_answer_nobody_takes_is_not_made() {
         let refused = write(&app, method.clone(), path, V2, "text/html", body.clone()).await;
         assert_eq!(
             (refused.status(), refused.codes()),
+            (406, vec!["NOT_ACCEPTABLE".to_owned()])
+        );
+        let headers = [
+            ("x-api-key", WRITE_KEY),
+            ("content-type", V2),
+            ("accept-encoding", "gzip, identity;q=0"),
+        ];
+        let encoded = app
+            .send(method.clone(), path, &headers, body.to_string())
+            .await;
+        assert_eq!(
+            (encoded.status(), encoded.codes()),
             (406, vec!["NOT_ACCEPTABLE".to_owned()])
         );
         let unread = write(&app, method, path, "application/json;v=3", V2, body.clone()).await;

@@ -41,6 +41,8 @@ pub(super) struct Traits {
     pub names_brand: bool,
     /// What it answers depends on `Accept`.
     pub is_negotiated: bool,
+    /// It answers nobody who does not take what it has.
+    pub heeds_accept: bool,
     /// It may be repeated under a key.
     pub takes_key: bool,
     /// It is many in one: what a product alone would be refused for is told item by item.
@@ -87,6 +89,7 @@ impl Traits {
             is_negotiated: answers(operation, |types| {
                 types.len() > 1 || types.iter().any(|media| media.contains("v="))
             }),
+            heeds_accept: !is_tagged("health") && answers(operation, |types| !types.is_empty()),
             has_versions: answers(operation, |types| {
                 types.iter().any(|media| media.contains("v="))
             }),
@@ -119,7 +122,7 @@ impl Traits {
             | ErrorCode::CredentialInQuery
             | ErrorCode::InvalidHeader
             | ErrorCode::InvalidRequest => true,
-            ErrorCode::NotAcceptable => self.is_negotiated,
+            ErrorCode::NotAcceptable => self.heeds_accept,
             ErrorCode::UnknownParameter => self.is_guarded,
             ErrorCode::InvalidParameter | ErrorCode::RepeatedParameter => self.has_query,
             ErrorCode::ConflictingParameters | ErrorCode::InvalidCursor => {

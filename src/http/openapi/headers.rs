@@ -142,7 +142,7 @@ pub(super) const HEADERS: [CommonHeader; 19] = [
         description: "What the answer was chosen by.",
         kind: Kind::Exactly("Accept, Accept-Encoding"),
         is_certain: true,
-        comes_with: |status, traits| status == StatusCode::NOT_ACCEPTABLE && traits.is_negotiated,
+        comes_with: |status, _| status == StatusCode::NOT_ACCEPTABLE,
     },
     CommonHeader {
         component: "content-encoding",
