@@ -33,7 +33,7 @@ use crate::product::ProductId;
 use row::Row;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use table::Table;
+use table::{Parsed, Table};
 
 /// The products, with what can be asked about them, and as of when each was known to exist.
 pub struct Index {
@@ -67,8 +67,10 @@ impl Index {
         if self.has_overflown() {
             return false;
         }
+        let is_new = |content: &Content<'_>| !self.read().has(id.as_str(), content.version);
+        let parsed = content.filter(is_new).and_then(Parsed::of);
         let mut table = self.write();
-        let is_news = table.insert(id.as_str(), content, as_of);
+        let is_news = table.insert(id.as_str(), parsed.as_ref(), as_of);
         if table.bytes() > self.limit_bytes {
             // Orders only save time.
             table.drop_orders();

@@ -4,7 +4,7 @@ use super::order::List;
 use super::row::{Column, Row, SharedTexts, SortValue};
 use super::rows::{Rows, Slot};
 use super::summary::{Summary, Text};
-use super::words::{Document, Words};
+use super::words::{self, Document, Words};
 use crate::clock::Moment;
 use std::cmp::Ordering;
 
@@ -46,6 +46,14 @@ pub struct Content<'a> {
     pub json: &'a [u8],
 }
 
+/// A [`Content`], read. Making it needs nothing of the table, so nobody has to wait for it.
+#[derive(Debug)]
+pub struct Parsed<'a> {
+    version: u64,
+    summary: Summary<'a>,
+    text: words::Text,
+}
+
 // === impl Content ===
 
 impl<'a> Content<'a> {
@@ -63,6 +71,21 @@ impl<'a> Content<'a> {
         let (version, json) = bytes.split_first_chunk()?;
         let version = u64::from_le_bytes(*version);
         Some(Self { version, json })
+    }
+}
+
+// === impl Parsed ===
+
+impl<'a> Parsed<'a> {
+    /// Reads a content; `None` where it is no product, which can not be.
+    pub fn of(content: Content<'a>) -> Option<Self> {
+        let summary = Summary::parse(content.json)?;
+        let text = document(&summary).text();
+        Some(Self {
+            version: content.version,
+            summary,
+            text,
+        })
     }
 }
 
@@ -101,31 +124,23 @@ impl Table {
 
     /// The product `id` exists as of `as_of`, with this content where it is known. Returns whether
     /// that content is news.
-    pub fn insert(&mut self, id: &str, content: Option<Content<'_>>, as_of: Moment) -> bool {
+    pub fn insert(&mut self, id: &str, parsed: Option<&Parsed<'_>>, mut as_of: Moment) -> bool {
         let known = self.rows.find(id.as_bytes());
-        let row = known.and_then(|slot| self.rows.get_mut(slot));
-        if let Some(row) = row {
+        if let Some(row) = known.and_then(|slot| self.rows.get_mut(slot)) {
             row.as_of = row.as_of.max(as_of);
-            if content.is_none_or(|content| content.version == row.version) {
+            as_of = row.as_of;
+            if parsed.is_none_or(|parsed| parsed.version == row.version) {
                 return false;
             }
         }
-        let summary =
-            content.and_then(|content| Some((content.version, Summary::parse(content.json)?)));
-        let as_of = known
-            .and_then(|slot| self.rows.get(slot))
-            .map_or(as_of, |row| row.as_of);
-        let row = match &summary {
-            Some((version, summary)) => Row::new(id, summary, *version, as_of, &mut self.texts),
-            None if known.is_some() => return false,
+        let row = match parsed {
+            Some(parsed) => Row::new(id, &parsed.summary, parsed.version, as_of, &mut self.texts),
             None => Row::bare(id, as_of),
         };
-        let document = summary.as_ref().map(|(_, summary)| document(summary));
-        self.bare += usize::from(document.is_none());
+        self.bare += usize::from(parsed.is_none());
         let stays = |slot: &Slot| {
             let was_bare = self.rows.get(*slot).is_some_and(Row::is_bare);
-            let holds = |document| was_bare || self.words.holds(*slot, document);
-            document.as_ref().is_none_or(holds)
+            was_bare || parsed.is_some_and(|parsed| self.words.holds(*slot, &parsed.text))
         };
         let slot = match known {
             Some(slot) if stays(&slot) => {
@@ -144,12 +159,19 @@ impl Table {
                 slot
             }
         };
-        if let Some(document) = document
-            && !self.words.holds(slot, &document)
+        if let Some(parsed) = parsed
+            && !self.words.holds(slot, &parsed.text)
         {
-            self.words.insert(slot, &document);
+            self.words.insert(slot, &parsed.text);
         }
-        summary.is_some()
+        parsed.is_some()
+    }
+
+    /// Whether the product `id` is known with this content.
+    pub fn has(&self, id: &str, version: u64) -> bool {
+        let slot = self.rows.find(id.as_bytes());
+        let row = slot.and_then(|slot| self.rows.get(slot));
+        row.is_some_and(|row| !row.is_bare() && row.version == version)
     }
 
     /// Whether more is known of the product `id` than that it exists.

@@ -10,6 +10,7 @@
 //! which only marks it, and is swept out of the postings little by little by the calls that follow. A
 //! slot may be given out again once [`Words::reclaim`] returns it.
 
+mod dictionary;
 mod fold;
 mod hits;
 mod postings;
@@ -17,12 +18,11 @@ mod postings;
 pub use fold::Query;
 pub use hits::Hits;
 
+use dictionary::Dictionary;
 use postings::{Gathered, Postings};
 use roaring::RoaringBitmap;
-use std::borrow::Borrow;
-use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::ops::Bound;
+use std::ops::Range;
 
 /// Fields that are looked at, the heaviest first.
 const FIELDS: usize = 5;
@@ -45,10 +45,6 @@ const LIVE_PER_MARKED: u64 = 16;
 /// Postings that each change sweeps while there is something to sweep.
 const SWEPT_PER_CHANGE: usize = 64;
 
-/// What an entry of a dictionary costs beside what its key and its postings hold elsewhere: both of
-/// them, in a tree node that is two thirds full.
-const ENTRY_BYTES: usize = (size_of::<Box<str>>() + size_of::<Postings>()) * 3 / 2;
-
 /// What an allocation costs beside its bytes.
 const ALLOCATION_BYTES: usize = 16;
 
@@ -67,12 +63,23 @@ pub struct Document<'a> {
     pub description: &'a str,
 }
 
+/// What the index takes in of a document. Making it is the larger part of the work, and needs nothing of
+/// the index.
+#[derive(Debug)]
+pub struct Text {
+    /// Tells one document from another.
+    print: u64,
+    /// The distinct words, one after the other, and which field is the heaviest that has each.
+    words: String,
+    parts: Vec<(Range<usize>, u8)>,
+}
+
 /// Words, and which documents have them in which field.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Words {
-    terms: Dictionary<Box<str>>,
-    /// Words by their first character: a query of one letter need not walk a tenth of all words.
-    initials: Dictionary<char>,
+    terms: Dictionary,
+    /// First characters of words: a query of one letter need not walk a tenth of all words.
+    initials: Dictionary,
     /// The hash of each slot's document, so that one that did not change costs nothing else.
     prints: Vec<u64>,
     /// Slots that have a document.
@@ -84,67 +91,76 @@ pub struct Words {
     vacant: RoaringBitmap,
 }
 
-/// Postings in the order of their keys.
-#[derive(Debug)]
-struct Dictionary<K> {
-    entries: BTreeMap<K, Postings>,
-    bytes: usize,
-}
-
 /// Which slots are being taken out of the postings, and how far that is.
 #[derive(Debug)]
 struct Sweep {
     slots: RoaringBitmap,
-    /// The last term that was swept.
-    at: Option<Box<str>>,
-}
-
-/// A key of a dictionary.
-trait Term: Ord + Clone {
-    /// What it holds elsewhere, in bytes.
-    fn heap_bytes(&self) -> usize;
+    /// The number of the next term.
+    at: u32,
 }
 
 // === impl Document ===
 
 impl Document<'_> {
-    fn print(&self) -> u64 {
+    /// What the index takes in of it.
+    pub fn text(&self) -> Text {
         let mut hasher = DefaultHasher::new();
         self.hash(&mut hasher);
-        hasher.finish()
-    }
-
-    /// Its distinct words in their order, each with the place of the heaviest field that has it.
-    fn words(&self) -> BTreeMap<String, u8> {
-        let mut found = BTreeMap::new();
-        let mut left = MAX_WORDS;
+        let mut text = Text {
+            print: hasher.finish(),
+            words: String::new(),
+            parts: Vec::new(),
+        };
         let tags = self.tags.iter().map(|tag| (*tag, 3));
         let before = [(self.name, 0), (self.brand, 1), (self.category, 2)];
-        let texts = before.into_iter().chain(tags);
-        for (text, field) in texts.chain([(self.description, 4)]) {
-            fold::words(text, &mut |word| {
-                if left > 0 && !found.contains_key(word) {
-                    found.insert(word.to_owned(), field);
+        let fields = before.into_iter().chain(tags);
+        for (field, number) in fields.chain([(self.description, 4)]) {
+            fold::words(field, &mut |word| {
+                if text.parts.len() < MAX_WORDS {
+                    let start = text.words.len();
+                    text.words.push_str(word);
+                    text.parts.push((start..text.words.len(), number));
                 }
-                left = left.saturating_sub(1);
-                left > 0
+                text.parts.len() < MAX_WORDS
             });
         }
-        found
+        text.settle();
+        text
+    }
+}
+
+// === impl Text ===
+
+impl Text {
+    /// The words in their order, each with the place of the heaviest field that has it.
+    fn words(&self) -> impl Iterator<Item = (&str, u8)> {
+        let word =
+            |(part, field): &(Range<usize>, u8)| Some((self.words.get(part.clone())?, *field));
+        self.parts.iter().filter_map(word)
+    }
+
+    /// Puts the words in their order, and leaves each of them once.
+    fn settle(&mut self) {
+        let words = &self.words;
+        let word = |part: &Range<usize>| words.get(part.clone()).unwrap_or_default();
+        self.parts
+            .sort_unstable_by(|(one, a), (other, b)| word(one).cmp(word(other)).then(a.cmp(b)));
+        self.parts
+            .dedup_by(|(later, _), (first, _)| word(later) == word(first));
     }
 }
 
 // === impl Words ===
 
 impl Words {
-    /// Whether `slot` has exactly this document.
-    pub fn holds(&self, slot: u32, document: &Document<'_>) -> bool {
-        self.live.contains(slot) && self.prints.get(slot as usize) == Some(&document.print())
+    /// Whether `slot` has exactly the document of this text.
+    pub fn holds(&self, slot: u32, text: &Text) -> bool {
+        self.live.contains(slot) && self.prints.get(slot as usize) == Some(&text.print)
     }
 
     /// Puts a document into a slot that has none: one never used, or one that
     /// [`reclaim`](Self::reclaim) returned. Any other is emptied first, which walks over everything.
-    pub fn insert(&mut self, slot: u32, document: &Document<'_>) {
+    pub fn insert(&mut self, slot: u32, text: &Text) {
         self.remove(slot);
         if !self.is_clean(slot) {
             self.sweep_all();
@@ -156,22 +172,20 @@ impl Words {
             self.prints.resize(at + 1, 0);
         }
         if let Some(print) = self.prints.get_mut(at) {
-            *print = document.print();
+            *print = text.print;
         }
-        let mut initials: Vec<(char, u8)> = Vec::new();
-        for (word, field) in document.words() {
+        let mut initials: Vec<(&str, u8)> = Vec::new();
+        for (word, field) in text.words() {
             // Words come in their order, so those of one initial come together.
-            if let Some(initial) = word.chars().next() {
-                match initials.last_mut() {
-                    Some((last, best)) if *last == initial => *best = field.min(*best),
-                    _ => initials.push((initial, field)),
-                }
+            let initial = initial(word);
+            match initials.last_mut() {
+                Some((last, best)) if *last == initial => *best = field.min(*best),
+                _ => initials.push((initial, field)),
             }
-            self.terms
-                .add(word.as_str(), |word| word.into(), slot, field);
+            self.terms.add(word, slot, field);
         }
         for (initial, field) in initials {
-            self.initials.add(&initial, |initial| *initial, slot, field);
+            self.initials.add(initial, slot, field);
         }
         self.sweep_some(SWEPT_PER_CHANGE);
     }
@@ -216,14 +230,14 @@ impl Words {
         let sets = [&self.live, &self.marked, &self.vacant];
         let sets = sets.into_iter().chain(sweep).map(postings::set_bytes);
         let prints = self.prints.capacity() * size_of::<u64>();
-        self.terms.bytes + self.initials.bytes + prints + sets.sum::<usize>()
+        self.terms.bytes() + self.initials.bytes() + prints + sets.sum::<usize>()
     }
 
     /// Documents that have `word`, or a word that begins with it, by score: disjoint, the best first,
     /// and only those `within`.
     fn grade(&self, word: &str, within: Option<&RoaringBitmap>) -> Vec<(u16, RoaringBitmap)> {
         let mut whole = Gathered::new(within);
-        if let Some(postings) = self.terms.entries.get(word) {
+        if let Some(postings) = self.terms.get(word) {
             whole.add(postings);
         }
         let mut begun = Gathered::new(within);
@@ -251,18 +265,13 @@ impl Words {
     }
 
     /// The postings of all words that begin with `word`, itself included.
-    fn begun(&self, word: &str) -> Box<dyn Iterator<Item = &Postings> + '_> {
-        let mut characters = word.chars();
-        match (characters.next(), characters.next()) {
-            (Some(initial), None) => Box::new(self.initials.entries.get(&initial).into_iter()),
-            _ => {
-                let word: Box<str> = word.into();
-                let from = (Bound::Included(&*word), Bound::Unbounded);
-                let from = self.terms.entries.range::<str, _>(from);
-                let from = from.take_while(move |(term, _)| term.starts_with(&*word));
-                Box::new(from.map(|(_, postings)| postings))
-            }
-        }
+    fn begun(&self, word: &str) -> impl Iterator<Item = &Postings> {
+        let dictionary = if initial(word) == word {
+            &self.initials
+        } else {
+            &self.terms
+        };
+        dictionary.begun(word)
     }
 
     /// About how many documents `word` finds: enough to begin with the rarest.
@@ -305,7 +314,7 @@ impl Words {
     fn begin_sweep(&mut self) {
         self.sweep = Some(Sweep {
             slots: std::mem::take(&mut self.marked),
-            at: None,
+            at: 0,
         });
     }
 
@@ -313,81 +322,20 @@ impl Words {
         let Some(mut sweep) = self.sweep.take() else {
             return;
         };
-        sweep.at = self.terms.sweep(&sweep.slots, sweep.at.as_ref(), terms);
-        if sweep.at.is_some() {
+        if let Some(at) = self.terms.sweep(&sweep.slots, sweep.at, terms) {
+            sweep.at = at;
             self.sweep = Some(sweep);
             return;
         }
-        self.initials.sweep(&sweep.slots, None, usize::MAX);
+        self.initials.sweep(&sweep.slots, 0, usize::MAX);
         self.vacant |= sweep.slots;
     }
 }
 
-// === impl Dictionary ===
-
-impl<K: Term> Dictionary<K> {
-    /// Notes that the document of `slot` has `term`, at best in `field`.
-    fn add<Q: Ord + ?Sized>(&mut self, term: &Q, own: fn(&Q) -> K, slot: u32, field: u8)
-    where
-        K: Borrow<Q>,
-    {
-        if let Some(postings) = self.entries.get_mut(term) {
-            self.bytes += postings.insert(slot, field);
-        } else {
-            let term = own(term);
-            let postings = Postings::of(slot, field);
-            self.bytes += ENTRY_BYTES + term.heap_bytes() + postings.heap_bytes();
-            self.entries.insert(term, postings);
-        }
-    }
-
-    /// Takes `slots` out of the postings of up to `limit` terms after `at`, and drops those that have
-    /// none left. Returns the last term it came to, unless that was the last there is.
-    fn sweep(&mut self, slots: &RoaringBitmap, at: Option<&K>, limit: usize) -> Option<K> {
-        let from = at.map_or(Bound::Unbounded, Bound::Excluded);
-        let range = self.entries.range_mut::<K, _>((from, Bound::Unbounded));
-        let (mut empty, mut last, mut left) = (Vec::new(), None, limit);
-        for (term, postings) in range {
-            let before = postings.heap_bytes();
-            if postings.remove_all(slots) {
-                empty.push(term.clone());
-            }
-            self.bytes = (self.bytes + postings.heap_bytes()).saturating_sub(before);
-            left -= 1;
-            if left == 0 {
-                last = Some(term.clone());
-                break;
-            }
-        }
-        for term in empty {
-            if let Some(postings) = self.entries.remove(&term) {
-                let gone = ENTRY_BYTES + term.heap_bytes() + postings.heap_bytes();
-                self.bytes = self.bytes.saturating_sub(gone);
-            }
-        }
-        last
-    }
-}
-
-impl<K> Default for Dictionary<K> {
-    fn default() -> Self {
-        Self {
-            entries: BTreeMap::new(),
-            bytes: 0,
-        }
-    }
-}
-
-impl Term for Box<str> {
-    fn heap_bytes(&self) -> usize {
-        self.len() + ALLOCATION_BYTES
-    }
-}
-
-impl Term for char {
-    fn heap_bytes(&self) -> usize {
-        0
-    }
+/// The first character of a word.
+fn initial(word: &str) -> &str {
+    let first = word.chars().next().map_or(0, char::len_utf8);
+    word.get(..first).unwrap_or(word)
 }
 
 #[cfg(test)]
