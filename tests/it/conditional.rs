@@ -323,6 +323,71 @@ async fn every_combination_of_conditions_on_post_is_as_the_rfc_says() {
     walk(Method::POST, State::Exists).await;
 }
 
+/// What else has a tag, and whether it has a date: those of the product that it is made of.
+const REPRESENTATIONS: [(&str, bool); 9] = [
+    ("/products/kettle?select=name", true),
+    ("/products?limit=5", false),
+    ("/products?id=kettle", false),
+    ("/products?count", false),
+    ("/categories", false),
+    ("/categories/tea", false),
+    ("/brands", false),
+    ("/openapi", false),
+    ("/docs", false),
+];
+
+/// What conditions on a read of something that exists come to. Dates mean nothing where it has none.
+fn expected_of(has_date: bool, given: Conditions) -> u16 {
+    let date = |date| if has_date { date } else { Date::Absent };
+    let given = Conditions {
+        if_unmodified_since: date(given.if_unmodified_since),
+        if_modified_since: date(given.if_modified_since),
+        ..given
+    };
+    expected(&Method::GET, State::Exists, given)
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_combination_of_conditions_on_whatever_has_a_tag_is_as_the_rfc_says() {
+    let setup = Setup::products(3);
+    let mut tea = kettle("First", 2);
+    tea["category"] = "tea".into();
+    setup.inventory.put(&tea).unwrap();
+    let app = setup.warm().await;
+    for (path, has_date) in REPRESENTATIONS {
+        let full = app.get(path).await;
+        let etag = full.header("etag").to_owned();
+        assert_ne!(etag, "", "{path}");
+        assert_eq!(
+            full.headers().contains_key(LAST_MODIFIED),
+            has_date,
+            "{path}"
+        );
+        let both = |given| [(Method::GET, given), (Method::HEAD, given)];
+        for (method, given) in Conditions::all().flat_map(both) {
+            let headers = given.headers(&etag);
+            let headers: Vec<_> = headers
+                .iter()
+                .map(|(name, value)| (*name, value.as_str()))
+                .collect();
+            let answer = app.send(method.clone(), path, &headers, "").await;
+            let expected = expected_of(has_date, given);
+            let told = format!("{method} {path} {given:?}: {}", answer.text());
+            assert_eq!(answer.status(), expected, "{told}");
+            if expected == 304 {
+                assert_eq!(answer.header("etag"), etag, "{told}");
+                let policy = answer.header("cache-control");
+                assert_eq!(policy, full.header("cache-control"), "{told}");
+                assert!(answer.body().is_empty(), "{told}");
+                assert_eq!(answer.header("last-modified"), "", "{told}");
+            }
+            if expected == 412 && method == Method::GET {
+                assert_eq!(answer.codes(), ["PRECONDITION_FAILED"], "{told}");
+            }
+        }
+    }
+}
+
 /// A service that holds the first kettle, with its validators.
 async fn holding() -> (TestApp, String) {
     let app = Setup::products(3).warm().await;
