@@ -3,6 +3,7 @@
 //! No sockets: requests go through the router, upstream calls go into the embedded inventory's router.
 //! That keeps `start_paused` tests honest, because tokio skips time ahead while it waits for a socket.
 
+use crate::answers;
 use crate::issuer::{AUDIENCE, ISSUER, JWKS_URL, Published};
 use axum::body::{Body, Bytes, to_bytes};
 use axum::{Extension, Router};
@@ -160,7 +161,7 @@ impl TestApp {
         self.send(Method::GET, path, headers, "").await
     }
 
-    /// A request to the public API.
+    /// A request to the public API. What it is answered is as the OpenAPI document says.
     pub async fn send(
         &self,
         method: Method,
@@ -168,7 +169,8 @@ impl TestApp {
         headers: &[(&str, &str)],
         body: impl Into<Body>,
     ) -> Answer {
-        Answer::to(&self.public, method, path, headers, body.into()).await
+        let answer = Answer::to(&self.public, method.clone(), path, headers, body.into()).await;
+        answer.documented(&method, path)
     }
 
     /// A write with the key that may.
@@ -207,7 +209,8 @@ impl TestApp {
     pub async fn get_from(&self, peer: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
         let peer = product_catalog::http::Peer(peer.parse().unwrap());
         let public = self.public.clone().layer(Extension(peer));
-        Answer::to(&public, Method::GET, path, headers, Body::empty()).await
+        let answer = Answer::to(&public, Method::GET, path, headers, Body::empty()).await;
+        answer.documented(&Method::GET, path)
     }
 
     pub fn catalog(&self) -> &Arc<Catalog> {
@@ -258,6 +261,15 @@ impl Answer {
             parts,
             to_bytes(body, usize::MAX).await.unwrap(),
         ))
+    }
+
+    /// The same, if it is as the OpenAPI document says.
+    fn documented(self, method: &Method, path: &str) -> Self {
+        let (status, headers) = (self.0.status(), self.headers());
+        match answers::check(method, path, status, headers, self.body()) {
+            Ok(()) => self,
+            Err(otherwise) => panic!("{otherwise}"),
+        }
     }
 
     pub fn status(&self) -> u16 {

@@ -9,6 +9,7 @@
     reason = "a panic is how a test fails"
 )]
 
+mod answers;
 mod authority;
 mod batch;
 mod bundle;

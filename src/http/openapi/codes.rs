@@ -105,6 +105,11 @@ impl Traits {
             .filter(move |code| self.may_answer(*code))
     }
 
+    /// Its answers come from the cache.
+    pub fn is_cached(self) -> bool {
+        self.is_guarded && self.has_versions && !self.is_write
+    }
+
     /// It reads a body and changes nothing.
     fn is_search(self) -> bool {
         self.has_body && !self.is_write

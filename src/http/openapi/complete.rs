@@ -10,13 +10,19 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use utoipa::ToSchema;
 use utoipa::openapi::example::ExampleBuilder;
-use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::path::{Operation, Parameter, PathItem};
 use utoipa::openapi::schema::{AdditionalProperties, Components, Schema};
 use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{Content, ContentBuilder, OpenApi, Ref, RefOr, Response, ResponseBuilder};
 
 /// The headers of a 200 that its 304 has too ([RFC 9110 §15.4.5](https://www.rfc-editor.org/rfc/rfc9110#section-15.4.5)).
-const OF_A_304: [&str; 4] = ["cache-control", "cache-status", "etag", "vary"];
+const OF_A_304: [&str; 5] = [
+    "cache-control",
+    "cache-status",
+    "etag",
+    "vary",
+    "x-cache-stale",
+];
 
 /// Completes every operation, and adds the components that they refer to.
 pub(super) fn complete(document: &mut OpenApi) {
@@ -92,10 +98,10 @@ fn add_components(components: &mut Components, codes: BTreeSet<ErrorCode>) {
             .build();
         components.examples.insert(name.to_owned(), example.into());
     }
-    for parameter in [parameter::conversation(), parameter::request_id()] {
+    for (component, parameter) in parameter::shared() {
         components
             .parameters
-            .insert(parameter.name.clone(), parameter.into());
+            .insert(component.to_owned(), parameter.into());
     }
 }
 
@@ -108,8 +114,11 @@ fn complete_operation(operation: &mut Operation, is_safe: bool) {
             parameter::complete(parameter);
         }
     }
-    for name in ["x-conversation", "x-request-id"] {
-        let shared = Ref::new(format!("#/components/parameters/{name}"));
+    let conditions = parameter::conditions(traits, is_safe);
+    let conditions = conditions.filter(|(name, _)| !has(parameters, name));
+    let conditions: Vec<_> = conditions.map(|(_, component)| component).collect();
+    for component in conditions.into_iter().chain(parameter::OF_ALL) {
+        let shared = Ref::new(format!("#/components/parameters/{component}"));
         parameters.push(RefOr::Ref(shared));
     }
     if let Some(RefOr::T(body)) = &mut operation.request_body {
@@ -133,6 +142,13 @@ fn complete_operation(operation: &mut Operation, is_safe: bool) {
             complete_response(response, status, traits);
         }
     }
+}
+
+/// Whether a parameter of this name is among those of an operation's own.
+fn has(parameters: &[RefOr<Parameter>], name: &str) -> bool {
+    parameters
+        .iter()
+        .any(|parameter| matches!(parameter, RefOr::T(parameter) if parameter.name == name))
 }
 
 /// What an operation asks its callers for: health and documents nothing, a read a credential or none
@@ -192,8 +208,11 @@ fn complete_response(response: &mut Response, status: StatusCode, traits: Traits
             .content
             .insert("application/json".to_owned(), fault(status, traits).into());
     }
+    // What of a written product is told by its tag is told by its date too.
+    let is_written = traits.is_write && response.headers.contains_key("etag");
     for header in &HEADERS {
-        if (header.comes_with)(status, traits) {
+        let is_date = is_written && header.name == "last-modified";
+        if is_date || (header.comes_with)(status, traits) {
             response
                 .headers
                 .entry(header.name.to_owned())

@@ -32,7 +32,7 @@ enum Kind {
 }
 
 /// The headers that answers have in common. One that an annotation describes itself stays as it is.
-pub(super) const HEADERS: [CommonHeader; 19] = [
+pub(super) const HEADERS: [CommonHeader; 32] = [
     CommonHeader {
         component: "x-conversation",
         name: "x-conversation",
@@ -111,6 +111,36 @@ pub(super) const HEADERS: [CommonHeader; 19] = [
         comes_with: |status, _| status == StatusCode::UNAUTHORIZED,
     },
     CommonHeader {
+        component: "www-authenticate-scope",
+        name: "www-authenticate",
+        description: "The scope that the token lacks.",
+        kind: Kind::Text {
+            example: "ApiKey realm=\"product-catalog\", Bearer realm=\"product-catalog\", error=\"insufficient_scope\", scope=\"products:write\"",
+        },
+        is_certain: false,
+        comes_with: |status, traits| status == StatusCode::FORBIDDEN && traits.is_guarded,
+    },
+    CommonHeader {
+        component: "accept",
+        name: "accept",
+        description: "The media types that would do, where the body's is none of them.",
+        kind: Kind::Text {
+            example: "application/json;v=2, application/json;v=1",
+        },
+        is_certain: false,
+        comes_with: |status, traits| {
+            status == StatusCode::UNSUPPORTED_MEDIA_TYPE && !traits.is_patch
+        },
+    },
+    CommonHeader {
+        component: "accept-encoding",
+        name: "accept-encoding",
+        description: "The coding that would do, where the body has another (RFC 9110).",
+        kind: Kind::Exactly("identity"),
+        is_certain: false,
+        comes_with: |status, _| status == StatusCode::UNSUPPORTED_MEDIA_TYPE,
+    },
+    CommonHeader {
         component: "ratelimit-limit",
         name: "ratelimit-limit",
         description: "How many requests the client has a second, where that is limited.",
@@ -140,9 +170,101 @@ pub(super) const HEADERS: [CommonHeader; 19] = [
         component: "vary",
         name: "vary",
         description: "What the answer was chosen by.",
-        kind: Kind::Exactly("Accept, Accept-Encoding"),
+        kind: Kind::Text {
+            example: "Accept, Accept-Encoding",
+        },
         is_certain: true,
         comes_with: |status, _| status == StatusCode::NOT_ACCEPTABLE,
+    },
+    CommonHeader {
+        component: "vary-origin",
+        name: "vary",
+        description: "Where pages of several origins may read answers (CORS_ALLOWED_ORIGINS).",
+        kind: Kind::Text { example: "Origin" },
+        is_certain: false,
+        comes_with: |_, _| true,
+    },
+    CommonHeader {
+        component: "access-control-allow-origin",
+        name: "access-control-allow-origin",
+        description: "The origin whose pages may read the answer, where CORS_ALLOWED_ORIGINS has it.",
+        kind: Kind::Text {
+            example: "https://shop.example",
+        },
+        is_certain: false,
+        comes_with: |_, _| true,
+    },
+    CommonHeader {
+        component: "access-control-expose-headers",
+        name: "access-control-expose-headers",
+        description: "The headers that such a page may see beside those that every page may.",
+        kind: Kind::Text {
+            example: "etag, link, location, retry-after",
+        },
+        is_certain: false,
+        comes_with: |_, _| true,
+    },
+    CommonHeader {
+        component: "x-content-type-options",
+        name: "x-content-type-options",
+        description: "The body is what its media type says.",
+        kind: Kind::Exactly("nosniff"),
+        is_certain: true,
+        comes_with: |_, _| true,
+    },
+    CommonHeader {
+        component: "x-frame-options",
+        name: "x-frame-options",
+        description: "No page shows the answer in a frame.",
+        kind: Kind::Exactly("DENY"),
+        is_certain: true,
+        comes_with: |_, _| true,
+    },
+    CommonHeader {
+        component: "content-security-policy",
+        name: "content-security-policy",
+        description: "A browser that takes the answer for a page loads nothing.",
+        kind: Kind::Exactly("default-src 'none'; frame-ancestors 'none'"),
+        is_certain: true,
+        comes_with: |_, _| true,
+    },
+    CommonHeader {
+        component: "strict-transport-security",
+        name: "strict-transport-security",
+        description: "Who has come by TLS once comes by TLS for a year; where the listener itself speaks TLS.",
+        kind: Kind::Exactly("max-age=31536000; includeSubDomains"),
+        is_certain: false,
+        comes_with: |_, _| true,
+    },
+    CommonHeader {
+        component: "cache-status-of-absence",
+        name: "cache-status",
+        description: "How it is known that there is no such product (RFC 9211).",
+        kind: Kind::Text {
+            example: "product-catalog; hit; detail=negative",
+        },
+        is_certain: false,
+        comes_with: |status, traits| status == StatusCode::NOT_FOUND && traits.names_product,
+    },
+    CommonHeader {
+        component: "x-cache-stale",
+        name: "x-cache-stale",
+        description: "The answer is past its window, or part of it: the inventory does not vouch for it any more.",
+        kind: Kind::Exactly("true"),
+        is_certain: false,
+        comes_with: |status, traits| {
+            traits.is_cached() && matches!(status, StatusCode::OK | StatusCode::NOT_MODIFIED)
+        },
+    },
+    CommonHeader {
+        component: "last-modified",
+        name: "last-modified",
+        description: "When the product last changed, where that is known.",
+        kind: Kind::Text {
+            example: "Sat, 21 Nov 2026 06:40:56 GMT",
+        },
+        is_certain: false,
+        comes_with: |_, _| false,
     },
     CommonHeader {
         component: "content-encoding",
@@ -197,13 +319,13 @@ pub(super) const HEADERS: [CommonHeader; 19] = [
         name: "cdn-cache-control",
         description: "How long a shared cache may keep the answer, in place of `cache-control` (RFC 9213), where CDN_HEADERS asks for it.",
         kind: Kind::Text {
-            example: "max-age=3412, stale-while-revalidate=60, stale-if-error=86400",
+            example: "max-age=3412, stale-if-error=86400",
         },
         is_certain: false,
         comes_with: |status, traits| {
-            traits.is_conditional
-                && !traits.is_write
-                && (status == StatusCode::NOT_MODIFIED || status == StatusCode::OK)
+            traits.is_cached()
+                && traits.is_conditional
+                && matches!(status, StatusCode::OK | StatusCode::NOT_MODIFIED)
         },
     },
     CommonHeader {
@@ -215,9 +337,9 @@ pub(super) const HEADERS: [CommonHeader; 19] = [
         },
         is_certain: false,
         comes_with: |status, traits| {
-            traits.is_conditional
-                && !traits.is_write
-                && (status == StatusCode::NOT_MODIFIED || status == StatusCode::OK)
+            traits.is_cached()
+                && traits.is_conditional
+                && matches!(status, StatusCode::OK | StatusCode::NOT_MODIFIED)
         },
     },
 ];

@@ -1,5 +1,6 @@
 //! Parameters: those that every operation has, and what is true of all.
 
+use super::codes::Traits;
 use serde_json::json;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, SchemaType, Type};
@@ -13,8 +14,84 @@ pub(super) fn complete(parameter: &mut Parameter) {
     }
 }
 
+/// The shared parameters that every operation has.
+pub(super) const OF_ALL: [&str; 2] = ["x-conversation", "x-request-id"];
+
+/// The conditions of operations that say nothing of them: the header, what it is called among the shared
+/// parameters, what it says, and an example.
+type Condition = (&'static str, &'static str, &'static str, &'static str);
+
+/// On reads of what has a tag.
+const OF_READS: [Condition; 3] = [
+    (
+        "if-match",
+        "if-match",
+        "Entity tags of the representation asked for; 412 when none is current.",
+        "\"v2-6851e99359d5b90e5c19973672e877d2\"",
+    ),
+    (
+        "if-modified-since",
+        "if-modified-since",
+        "Without effect: the answer has no Last-Modified. Send If-None-Match.",
+        "Sat, 21 Nov 2026 06:40:56 GMT",
+    ),
+    (
+        "if-unmodified-since",
+        "if-unmodified-since",
+        "Without effect: the answer has no Last-Modified. Send If-Match.",
+        "Sat, 21 Nov 2026 06:40:56 GMT",
+    ),
+];
+
+/// On writes to the collection, which exists and has no tag and no date of its own.
+const OF_COLLECTION: [Condition; 3] = [
+    (
+        "if-match",
+        "if-match-collection",
+        "Nothing but `*` holds, the rest is a 412: a collection has no entity tag of its own.",
+        "*",
+    ),
+    (
+        "if-none-match",
+        "if-none-match-collection",
+        "Everything but `*` holds, that is a 412: the collection exists.",
+        "\"v2-6851e99359d5b90e5c19973672e877d2\"",
+    ),
+    (
+        "if-unmodified-since",
+        "if-unmodified-since-collection",
+        "Holds always: a collection has no date of its own.",
+        "Sat, 21 Nov 2026 06:40:56 GMT",
+    ),
+];
+
+/// The conditions that an operation heeds, by name, and as what shared parameter each is described.
+pub(super) fn conditions(
+    traits: Traits,
+    is_safe: bool,
+) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let all = match (traits.is_conditional, is_safe) {
+        (true, true) => OF_READS.as_slice(),
+        (true, false) if !traits.names_product => &OF_COLLECTION,
+        _ => &[],
+    };
+    all.iter().map(|(name, component, ..)| (*name, *component))
+}
+
+/// The parameters that operations share, and what they are called.
+pub(super) fn shared() -> impl Iterator<Item = (&'static str, Parameter)> {
+    let conditions = OF_READS.into_iter().chain(OF_COLLECTION);
+    let conditions = conditions.map(|(name, component, description, example)| {
+        (component, header_parameter(name, description, example))
+    });
+    OF_ALL
+        .into_iter()
+        .zip([conversation(), request_id()])
+        .chain(conditions)
+}
+
 /// The conversation that a request is a part of.
-pub(super) fn conversation() -> Parameter {
+fn conversation() -> Parameter {
     header_parameter(
         "x-conversation",
         "The conversation this request is a part of: a UUID. Anything else is replaced by a new one.",
@@ -23,7 +100,7 @@ pub(super) fn conversation() -> Parameter {
 }
 
 /// The id of a request.
-pub(super) fn request_id() -> Parameter {
+fn request_id() -> Parameter {
     header_parameter(
         "x-request-id",
         "An id of the request's own: a UUID, sent back with the answer. Anything else is ignored.",

@@ -1,6 +1,7 @@
 //! What every answer has to be.
 
 use super::requests::{Asked, MARK, SECRET};
+use crate::answers;
 use crate::harness::WRITE_KEY;
 use axum::body::{Body, Bytes, to_bytes};
 use http::header::{
@@ -61,6 +62,7 @@ impl Rules {
         must!(!status.is_informational(), "{status}");
         must!(!EXCLUDED.contains(&status.as_u16()), "{status} is excluded");
         let headers = &head.headers;
+        answers::check(&asked.method, &asked.uri, status, headers, &body)?;
         headers_follow_the_rules(asked, status, headers)?;
         nothing_is_repeated(status, headers, &body)?;
         if asked.method == Method::HEAD {
