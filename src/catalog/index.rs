@@ -5,6 +5,7 @@
 //! lock. Whoever looks at many rows lets go of it now and then, so that nobody waits long to change one.
 
 mod collect;
+mod documents;
 mod groups;
 mod hits;
 mod labels;
@@ -13,6 +14,7 @@ mod packing;
 mod plan;
 mod row;
 mod rows;
+mod scan;
 mod search;
 mod sequence;
 mod sorting;
@@ -25,7 +27,7 @@ mod words;
 #[cfg(test)]
 mod tests;
 
-pub use search::{Edge, Lengthy, Patience, Run};
+pub use search::{Edge, Found, Lengthy, Patience, Run};
 pub use table::Content;
 
 use crate::clock::Moment;

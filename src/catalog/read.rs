@@ -1,8 +1,8 @@
 //! Reading: one product, a page of them, or how many there are.
 
-use super::index::{Edge, Index, Lengthy, Patience, Run};
+use super::index::{Edge, Found, Index, Lengthy, Patience, Run};
 use super::{Catalog, CatalogError, Group, GroupRun, Grouping, Page, Served, Standing};
-use crate::cache::{Outcome, ReadError};
+use crate::cache::ReadError;
 use crate::catalog::stored::Stored;
 use crate::product::{Criteria, Cursor, GroupQuery, PageQuery, Place, Position, ProductId};
 use crate::telemetry::Conversation;
@@ -106,13 +106,13 @@ impl Catalog {
             let limit = query.limit - items.len();
             let run = self.run(criteria, at.as_ref(), backward, limit).await?;
             let (farthest, more, rest) = if backward {
-                (run.places.first(), run.has_before, run.has_after)
+                (run.found.first(), run.has_before, run.has_after)
             } else {
-                (run.places.last(), run.has_after, run.has_before)
+                (run.found.last(), run.has_after, run.has_before)
             };
             let behind = *behind.get_or_insert(rest);
-            at = farthest.cloned().or(at);
-            let mut found = self.load_all(run.places, criteria, cause).await?;
+            at = farthest.map(|farthest| farthest.place.clone()).or(at);
+            let mut found = self.load_all(run.found, criteria, cause).await?;
             if backward {
                 found.append(&mut items);
                 items = found;
@@ -176,25 +176,29 @@ impl Catalog {
         Err(index_is_not_complete())
     }
 
-    /// Reads products side by side, leaving out those that are gone, and those that turn out to meet
-    /// the conditions no more.
+    /// Reads products side by side, leaving out those that are gone, and those whose content is another
+    /// by now and does not stand where it was found: it meets the conditions no more, or has its place
+    /// elsewhere.
     async fn load_all(
         &self,
-        places: Vec<Place>,
+        found: Vec<Found>,
         criteria: &Criteria,
         cause: Conversation,
     ) -> Result<Vec<(Place, Served)>, CatalogError> {
-        let ids = places.iter().map(|place| place.id.clone()).collect();
-        let found = self.look_up(ids, cause).await?;
-        let found = places.into_iter().zip(found);
-        let still_meets = |place: &Place, served: &Served| {
-            served.outcome == Outcome::Hit
-                || criteria.filter.is_empty()
-                || self.index().meets(place.id.as_str(), criteria)
+        let ids = found.iter().map(|found| found.place.id.clone()).collect();
+        let served = self.look_up(ids, cause).await?;
+        let stands = |found: &Found, served: &Served| {
+            let content = served.stored.content();
+            content.version == found.version
+                || criteria.is_plain()
+                || Index::place_of(&found.place.id, content, criteria).as_ref()
+                    == Some(&found.place)
         };
+        let found = found.into_iter().zip(served);
         Ok(found
-            .filter_map(|(place, (_, served))| Some((place, served.ok()?)))
-            .filter(|(place, served)| still_meets(place, served))
+            .filter_map(|(found, (_, served))| Some((found, served.ok()?)))
+            .filter(|(found, served)| stands(found, served))
+            .map(|(found, served)| (found.place, served))
             .collect())
     }
 
@@ -322,5 +326,101 @@ pub(super) fn unavailable(error: &UpstreamError) -> CatalogError {
     CatalogError::Unavailable {
         retry_after: retry_after.unwrap_or(RETRY_AFTER),
         cause: error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::config::{Config, Environment, Profile};
+    use crate::contract::Contract;
+    use crate::product::{Comparison, Field, Operand, Representation, SortKey, Term};
+    use crate::upstream::Inventory;
+    use crate::upstream::transport::in_process;
+    use serde_json::{Value, json};
+    use tokio_util::task::TaskTracker;
+
+    async fn catalog() -> Catalog {
+        let given = [
+            ("UPSTREAM_API", "http://inventory.test"),
+            ("API_KEY", "planted-api-key"),
+        ];
+        let environment: Environment = given.into_iter().collect();
+        let contract = Contract::embedded().unwrap();
+        let nobody = || in_process(axum::Router::new());
+        let config = Config::load(&contract, &environment, &Profile::Serve, nobody())
+            .await
+            .unwrap();
+        let clock = Clock::start();
+        let inventory = Inventory::new(config.upstream, nobody(), clock);
+        Catalog::new(
+            config.catalog,
+            config.cache,
+            inventory,
+            clock,
+            TaskTracker::new(),
+        )
+    }
+
+    fn put(catalog: &Catalog, id: &str, product: &Value) {
+        let body = product.to_string();
+        let tag = format!("\"{:08x}\"", crc32fast::hash(body.as_bytes()));
+        let stored = Stored {
+            representation: Representation::restore(body.into(), &tag, None).unwrap(),
+            validators: Validators::default(),
+            renditions: crate::catalog::Renditions::default(),
+        };
+        let (listing, id) = (catalog.cache.begin_listing(), ProductId::parse(id).unwrap());
+        let now = catalog.clock.now();
+        catalog.cache.confirm(&listing, &id, stored, now);
+    }
+
+    fn product(name: &str, category: &str, amount: u32) -> Value {
+        json!({"name": name, "category": category, "price": {"amount": amount, "currency": "EUR"}})
+    }
+
+    #[tokio::test]
+    async fn what_changed_since_it_was_found_is_served_only_where_it_belongs() {
+        let tea = Term {
+            field: Field::Category,
+            comparison: Comparison::Equal,
+            operand: Operand::Text("tea".into()),
+        };
+        let by_price = SortKey {
+            field: Field::Price,
+            descending: false,
+        };
+        let (tea, by_price) = ([tea], [by_price]);
+        let asked = |text: Option<&str>, filter: &[Term], sort: &[SortKey]| Criteria {
+            text: text.map(Into::into),
+            filter: filter.to_vec(),
+            sort: sort.to_vec(),
+        };
+        for (criteria, expected) in [
+            (&asked(None, &[], &[]), ["a", "b", "c", "d"].as_slice()),
+            (&asked(None, &tea, &[]), &["b", "c", "d"]),
+            (&asked(None, &[], &by_price), &["a", "c", "d"]),
+            (&asked(None, &tea, &by_price), &["c", "d"]),
+            (&asked(Some("green"), &[], &[]), &["a", "b", "d"]),
+            (&asked(Some("green"), &tea, &[]), &["b", "d"]),
+        ] {
+            let catalog = catalog().await;
+            for (amount, id) in (0..).zip(["a", "b", "c", "d"]) {
+                put(&catalog, id, &product("Green", "tea", amount));
+            }
+            catalog.index().complete();
+            let run = catalog.run(criteria, None, false, 4).await.unwrap();
+            assert_eq!(run.found.len(), 4);
+            put(&catalog, "a", &product("Green", "coffee", 0));
+            put(&catalog, "b", &product("Green", "tea", 9));
+            put(&catalog, "c", &product("Black", "tea", 2));
+            let served = catalog
+                .load_all(run.found, criteria, Conversation::new())
+                .await;
+            let served = served.unwrap();
+            let ids: Vec<_> = served.iter().map(|(place, _)| place.id.as_str()).collect();
+            assert_eq!(ids, expected, "{criteria:?}");
+        }
     }
 }

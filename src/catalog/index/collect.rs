@@ -1,7 +1,7 @@
 //! Answering a query by looking at every candidate and keeping the best.
 
 use super::row::{SharedTexts, Unpacked};
-use super::search::{Edge, Run};
+use super::search::{Edge, Found, Run};
 use super::sequence::Sequence;
 use crate::product::Place;
 
@@ -12,7 +12,9 @@ pub struct Nearest<'a> {
     /// As many as are kept: one more than the page has.
     most: usize,
     /// From the page's edge on.
-    kept: Vec<Place>,
+    kept: Vec<Found>,
+    /// Whether one was turned away because others are nearer.
+    has_more: bool,
     /// Whether there are others on the far side of the edge.
     has_behind: bool,
 }
@@ -27,6 +29,7 @@ impl<'a> Nearest<'a> {
             edge,
             most: limit + 1,
             kept: Vec::new(),
+            has_more: false,
             has_behind: false,
         }
     }
@@ -50,13 +53,18 @@ impl<'a> Nearest<'a> {
             if backward { order.reverse() } else { order }
         };
         if self.kept.len() >= self.most
-            && self.kept.last().is_some_and(|last| against(last).is_ge())
+            && let Some(last) = self.kept.last()
+            && against(&last.place).is_ge()
         {
+            self.has_more = true;
             return;
         }
-        let at = self.kept.binary_search_by(|place| against(place).reverse());
-        if let (Err(at), Some(place)) = (at, sequence.place(row, rank, texts)) {
-            self.kept.insert(at, place);
+        let at = self
+            .kept
+            .binary_search_by(|found| against(&found.place).reverse());
+        if let (Err(at), Some(found)) = (at, sequence.found(row, rank, texts)) {
+            self.kept.insert(at, found);
+            self.has_more |= self.kept.len() > self.most;
             self.kept.truncate(self.most);
         }
     }
@@ -71,29 +79,24 @@ impl<'a> Nearest<'a> {
         self.has_behind
     }
 
-    /// There is something on the far side of the edge.
-    pub fn note_behind(&mut self) {
-        self.has_behind = true;
-    }
-
     /// The page.
     pub fn into_run(mut self) -> Run {
-        // One that was changed while others were looked at may have been met twice.
+        // One that went and came again while others were looked at may have been met twice.
         let mut ids = std::collections::HashSet::new();
-        self.kept.retain(|place| ids.insert(place.id.clone()));
-        let has_more = self.kept.len() >= self.most;
+        self.kept.retain(|found| ids.insert(found.place.id.clone()));
+        let has_more = self.has_more || self.kept.len() >= self.most;
         self.kept.truncate(self.most - 1);
         let behind = self.has_behind;
         match self.edge {
             Edge::Start | Edge::After(_) => Run {
-                places: self.kept,
+                found: self.kept,
                 has_before: behind,
                 has_after: has_more,
             },
             Edge::Before(_) => {
                 self.kept.reverse();
                 Run {
-                    places: self.kept,
+                    found: self.kept,
                     has_before: has_more,
                     has_after: behind,
                 }

@@ -2,6 +2,7 @@
 //! by looking at all rows that one condition leaves and keeping the best.
 
 use super::row::{Column, SortValue};
+use super::scan::Candidates;
 use super::sequence::{Sequence, Sorted};
 use super::table::Table;
 use super::terms::{is_blurred, value_of};
@@ -92,6 +93,19 @@ impl Ranges {
         shortest.map_or((Scan::All, table.rows.len()), |(column, range)| {
             (Scan::Range(*column), range.len())
         })
+    }
+
+    /// The rows that hold all answers. Taken down here and now, because rows that change meanwhile move
+    /// in the orders.
+    pub fn candidates(&self, table: &Table, scan: Scan) -> Candidates {
+        let Scan::Range(column) = scan else {
+            return Candidates::All;
+        };
+        let range = self.by_column.iter().find(|(other, _)| *other == column);
+        match range.zip(table.order(column)) {
+            Some(((_, range), list)) => Candidates::These(list.range(range.clone()).collect()),
+            None => Candidates::All,
+        }
     }
 }
 

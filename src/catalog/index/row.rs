@@ -67,6 +67,8 @@ pub struct Unpacked<'a> {
     pub is_bare: bool,
     /// `id`
     pub id: &'a [u8],
+    /// Tells one content of the product from another.
+    pub version: u64,
     amount: i64,
     created_at: Option<(i64, i32)>,
     updated_at: Option<(i64, i32)>,
@@ -259,12 +261,14 @@ impl Row {
             return Unpacked {
                 is_bare: true,
                 id,
+                version: self.version,
                 ..Unpacked::default()
             };
         }
         Unpacked {
             is_bare: false,
             id,
+            version: self.version,
             amount: reader.signed(),
             created_at: reader.time(),
             updated_at: reader.time(),

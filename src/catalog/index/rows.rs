@@ -60,9 +60,9 @@ impl Rows {
         self.chunks.get_mut(chunk)?.get_mut(at)?.as_mut()
     }
 
-    /// Puts a product's first row into `slot`, which has none, or into one that was given up for others.
-    pub fn insert(&mut self, row: Row, slot: Option<Slot>) -> Slot {
-        let slot = slot.or_else(|| self.free.pop()).unwrap_or_else(|| {
+    /// Puts a product's first row into a slot that nobody has.
+    pub fn insert(&mut self, row: Row) -> Slot {
+        let slot = self.free.pop().unwrap_or_else(|| {
             let slots = self.chunks.last().map_or(CHUNK, Vec::len);
             if slots == CHUNK {
                 self.chunks.push(Vec::with_capacity(CHUNK));
@@ -91,8 +91,8 @@ impl Rows {
         self.replace(slot, Some(row))
     }
 
-    /// Empties a slot, and with `gives_up` leaves it to others; returns the row it had.
-    pub fn remove(&mut self, slot: Slot, gives_up: bool) -> Option<Row> {
+    /// Empties a slot, and leaves it to others; returns the row it had.
+    pub fn remove(&mut self, slot: Slot) -> Option<Row> {
         let row = self.replace(slot, None)?;
         if let Ok(entry) = self
             .by_id
@@ -100,9 +100,7 @@ impl Rows {
         {
             entry.remove();
         }
-        if gives_up {
-            self.free.push(slot);
-        }
+        self.free.push(slot);
         Some(row)
     }
 
@@ -111,18 +109,10 @@ impl Rows {
         self.chunks.iter().flatten().flatten()
     }
 
-    /// The slots and rows of one of [`Rows::steps`].
-    pub fn step(&self, step: usize) -> impl Iterator<Item = (Slot, &Row)> {
-        let rows = self.chunks.get(step).map_or(&[][..], Vec::as_slice);
-        let from = Slot::try_from(step * CHUNK).unwrap_or(Slot::MAX);
-        (from..)
-            .zip(rows)
-            .filter_map(|(slot, row)| Some((slot, row.as_ref()?)))
-    }
-
-    /// In how many steps of at most 1,024 rows all can be visited.
-    pub fn steps(&self) -> usize {
-        self.chunks.len()
+    /// How many slots there are, with or without a row: the next is the first that was never used.
+    pub fn slots(&self) -> usize {
+        let last = self.chunks.last().map_or(0, Vec::len);
+        self.chunks.len().saturating_sub(1) * CHUNK + last
     }
 
     fn replace(&mut self, slot: Slot, row: Option<Row>) -> Option<Row> {
@@ -164,11 +154,11 @@ mod tests {
                 let id = format!("p-{id}");
                 if is_there {
                     let slot = *model.entry(id.clone()).or_insert_with(|| {
-                        rows.insert(Row::bare(&id, Moment::default()), None)
+                        rows.insert(Row::bare(&id, Moment::default()))
                     });
                     rows.update(slot, Row::bare(&id, Moment::from_millis(1)));
                 } else if let Some(slot) = model.remove(&id) {
-                    prop_assert!(rows.remove(slot, true).is_some());
+                    prop_assert!(rows.remove(slot).is_some());
                 }
             }
             prop_assert_eq!(rows.len(), model.len());
@@ -188,16 +178,12 @@ mod tests {
         let mut rows = Rows::default();
         for id in 0..3000 {
             assert_eq!(
-                rows.insert(Row::bare(&format!("p-{id}"), Moment::default()), None),
+                rows.insert(Row::bare(&format!("p-{id}"), Moment::default())),
                 id
             );
         }
-        assert_eq!((rows.len(), rows.steps()), (3000, 3));
-        let visited: Vec<_> = (0..3)
-            .flat_map(|step| rows.step(step))
-            .map(|(slot, _)| slot)
-            .collect();
-        assert_eq!(visited, (0..3000).collect::<Vec<_>>());
+        assert_eq!((rows.len(), rows.slots()), (3000, 3000));
+        assert!((0..3000).all(|slot| rows.get(slot).is_some()));
         assert_eq!(rows.find(b"p-2999"), Some(2999));
     }
 }

@@ -1,24 +1,33 @@
 //! Pages and counts from the index.
 
-use super::Index;
 use super::collect::Nearest;
-use super::plan::{Along, Plan, Ranges, Scan, columns};
-use super::row::{SharedTexts, SortValue, Unpacked};
-use super::sequence::{Sequence, Slots};
+use super::plan::{Along, Plan, Ranges, columns};
+use super::scan::tests;
+use super::sequence::Sequence;
 use super::table::Table;
-use super::terms::Test;
 use super::walk::{Exhausted, Start, Walk};
-use crate::product::{Criteria, Key, Place};
+use super::{Content, Index};
+use crate::clock::Moment;
+use crate::product::{Criteria, Place, ProductId};
 
 /// A page of the index.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Run {
     /// The products, in the order asked for.
-    pub places: Vec<Place>,
+    pub found: Vec<Found>,
     /// Whether there are others before the first.
     pub has_before: bool,
     /// Whether there are others after the last.
     pub has_after: bool,
+}
+
+/// A product of a page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Where it stands.
+    pub place: Place,
+    /// Tells the content that meets the query from others, like [`Content`](super::Content)'s.
+    pub version: u64,
 }
 
 /// Where a page lies in the order of its query.
@@ -51,9 +60,6 @@ const QUICK: usize = 2_000;
 /// The most rows that a walk looks at before it counts as a mistake.
 const WALK: usize = 16_000;
 
-/// Rows that are looked at before writers get their turn.
-const STEP: usize = 1_024;
-
 // === impl Index ===
 
 impl Index {
@@ -75,7 +81,7 @@ impl Index {
             self.keep_order(column, patience)?;
         }
         let sequence = Sequence::new(criteria);
-        let scan = {
+        let candidates = {
             let table = self.read();
             let ranges = Ranges::new(&table, criteria);
             let plan = Plan::new(&table, criteria, &sequence, &ranges, limit);
@@ -96,10 +102,10 @@ impl Index {
                     Err(Exhausted) => {}
                 }
             }
-            plan.scan
+            ranges.candidates(&table, plan.scan)
         };
         let mut nearest = Nearest::new(&sequence, edge, limit);
-        self.visit(criteria, scan, &mut |row, texts| {
+        self.visit(criteria, &candidates, &mut |row, texts| {
             nearest.offer(row, 0, texts)
         });
         Ok(nearest.into_run())
@@ -116,7 +122,7 @@ impl Index {
         for column in columns(criteria) {
             self.keep_order(column, patience)?;
         }
-        let scan = {
+        let candidates = {
             let table = self.read();
             let ranges = Ranges::new(&table, criteria);
             if let Some(count) = ranges.count(&table) {
@@ -126,19 +132,21 @@ impl Index {
             if patience == Patience::Short && candidates > QUICK {
                 return Err(Lengthy);
             }
-            scan
+            ranges.candidates(&table, scan)
         };
         let mut count = 0;
-        self.visit(criteria, scan, &mut |_, _| count += 1);
+        self.visit(criteria, &candidates, &mut |_, _| count += 1);
         Ok(count)
     }
 
     /// A page by looking at every candidate, whatever the plan says.
     #[cfg(test)]
     pub fn page_by_scan(&self, criteria: &Criteria, edge: Edge<'_>, limit: usize) -> Run {
-        let sequence = Sequence::new(criteria);
+        let (sequence, all) = (Sequence::new(criteria), &super::scan::Candidates::All);
         let mut nearest = Nearest::new(&sequence, edge, limit);
-        self.visit_all(criteria, &mut |row, texts| nearest.offer(row, 0, texts));
+        self.visit(criteria, all, &mut |row, texts| {
+            nearest.offer(row, 0, texts)
+        });
         nearest.into_run()
     }
 
@@ -157,79 +165,13 @@ impl Index {
             .collect()
     }
 
-    /// Whether a product meets the conditions of `criteria`; its text apart.
-    pub fn meets(&self, id: &str, criteria: &Criteria) -> bool {
-        let table = self.read();
-        let slot = table.rows.find(id.as_bytes());
-        let row = slot.and_then(|slot| table.rows.get(slot));
-        let tests = tests(criteria, &table);
-        row.is_some_and(|row| passes(&row.unpack(), &tests, &table))
-    }
-
-    /// Visits every row of a scan that meets all conditions. Lets others in between.
-    fn visit(
-        &self,
-        criteria: &Criteria,
-        scan: Scan,
-        visit: &mut dyn FnMut(&Unpacked<'_>, &SharedTexts),
-    ) {
-        let column = match scan {
-            Scan::All => return self.visit_all(criteria, visit),
-            Scan::Range(column) => column,
-        };
-        let mut met: Option<(Key, Vec<u8>)> = None;
-        loop {
-            let table = self.read();
-            let (tests, ranges) = (tests(criteria, &table), Ranges::new(&table, criteria));
-            let range = ranges.by_column.iter().find(|(other, _)| *other == column);
-            let (Some((_, range)), Some(slots)) = (range, Slots::new(&table, (column, false)))
-            else {
-                // Orders were given up to make room for rows.
-                return self.visit_all(criteria, visit);
-            };
-            let from = met.as_ref().map_or(0, |(key, id)| {
-                slots.before((SortValue::of(key), id.as_slice()), true)
-            });
-            let from = from.clamp(range.start, range.end);
-            let step = from..range.end.min(from + STEP);
-            let is_last = step.end == range.end;
-            let mut last = None;
-            for slot in slots.iter(step, false) {
-                let Some(row) = table.rows.get(slot) else {
-                    continue;
-                };
-                let row = row.unpack();
-                if passes(&row, &tests, &table) {
-                    visit(&row, &table.texts);
-                }
-                last = Some(row);
-            }
-            met = last.map(|row| {
-                let value = row.sort_value(column, &table.texts);
-                (value.to_key(), row.id.to_vec())
-            });
-            if is_last || met.is_none() {
-                return;
-            }
-        }
-    }
-
-    fn visit_all(&self, criteria: &Criteria, visit: &mut dyn FnMut(&Unpacked<'_>, &SharedTexts)) {
-        let mut step = 0;
-        loop {
-            let table = self.read();
-            if step >= table.rows.steps() {
-                return;
-            }
-            let tests = tests(criteria, &table);
-            for (_, row) in table.rows.step(step) {
-                let row = row.unpack();
-                if passes(&row, &tests, &table) {
-                    visit(&row, &table.texts);
-                }
-            }
-            step += 1;
-        }
+    /// Where a product of this content stands in the order of `criteria`; `None` where it does not meet
+    /// them. The index need not know it.
+    pub fn place_of(id: &ProductId, content: Content<'_>, criteria: &Criteria) -> Option<Place> {
+        let alone = Self::new(usize::MAX);
+        alone.insert(id, Some(content), Moment::default());
+        let run = alone.page(criteria, Edge::Start, 1, Patience::Long);
+        Some(run.ok()?.found.pop()?.place)
     }
 }
 
@@ -267,19 +209,10 @@ fn walked<'w>(
         found.reverse();
     }
     let rows = found.into_iter().filter_map(|slot| table.rows.get(slot));
-    let places = rows.filter_map(|row| sequence.place(&row.unpack(), 0, &table.texts));
+    let found = rows.filter_map(|row| sequence.found(&row.unpack(), 0, &table.texts));
     Ok(Run {
-        places: places.collect(),
+        found: found.collect(),
         has_before: if backward { has_more } else { has_behind },
         has_after: if backward { has_behind } else { has_more },
     })
-}
-
-pub(super) fn tests<'a>(criteria: &'a Criteria, table: &Table) -> Vec<Test<'a>> {
-    let terms = criteria.filter.iter();
-    terms.map(|term| Test::new(term, &table.texts)).collect()
-}
-
-pub(super) fn passes(row: &Unpacked<'_>, tests: &[Test<'_>], table: &Table) -> bool {
-    tests.iter().all(|test| test.holds(row, &table.texts))
 }

@@ -3,6 +3,7 @@
 use super::order::List;
 use super::row::{Column, SharedTexts, SortValue, Unpacked};
 use super::rows::Slot;
+use super::search::Found;
 use super::table::Table;
 use crate::product::{Criteria, Key, Place, ProductId};
 use std::cmp::Ordering;
@@ -80,8 +81,8 @@ impl<'a> Sequence<'a> {
         )
     }
 
-    /// Where a row stands; `None` where its id is none, which can not be.
-    pub fn place(&self, row: &Unpacked<'_>, rank: i64, texts: &SharedTexts) -> Option<Place> {
+    /// A row and where it stands; `None` where its id is none, which can not be.
+    pub fn found(&self, row: &Unpacked<'_>, rank: i64, texts: &SharedTexts) -> Option<Found> {
         let keys = if self.by_rank {
             vec![Key::Integer(rank)]
         } else {
@@ -96,7 +97,10 @@ impl<'a> Sequence<'a> {
         };
         let id = std::str::from_utf8(row.id).ok()?;
         let id = ProductId::parse(id).ok()?;
-        Some(Place { keys, id })
+        Some(Found {
+            place: Place { keys, id },
+            version: row.version,
+        })
     }
 }
 

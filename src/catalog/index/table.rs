@@ -1,10 +1,11 @@
 //! What the index knows, and the orders it keeps: everything behind its lock.
 
+use super::documents::Documents;
 use super::order::List;
 use super::row::{Column, Row, SharedTexts, SortValue};
 use super::rows::{Rows, Slot};
 use super::summary::{Summary, Text};
-use super::words::{self, Document, Words};
+use super::words::{self, Document};
 use crate::clock::Moment;
 use std::cmp::Ordering;
 
@@ -18,8 +19,8 @@ pub struct Table {
     pub rows: Rows,
     /// The texts that rows share.
     pub texts: SharedTexts,
-    /// The words of every product that has a row with more than an id, by the same slots.
-    pub words: Words,
+    /// The texts of every product that has a row with more than an id.
+    pub documents: Documents,
     orders: [Order; Column::COUNT],
     /// Rows of which nothing but the id is known.
     bare: usize,
@@ -101,7 +102,7 @@ impl Table {
         Self {
             rows: Rows::default(),
             texts: SharedTexts::default(),
-            words: Words::default(),
+            documents: Documents::default(),
             orders,
             bare: 0,
         }
@@ -114,7 +115,7 @@ impl Table {
             Order::Coming(changed) => changed.capacity() * size_of::<Slot>(),
             Order::Kept(list) => list.bytes(),
         });
-        self.rows.bytes() + self.texts.bytes() + self.words.bytes() + orders.sum::<usize>()
+        self.rows.bytes() + self.texts.bytes() + self.documents.bytes() + orders.sum::<usize>()
     }
 
     /// How many products are known by nothing but their ids.
@@ -138,31 +139,21 @@ impl Table {
             None => Row::bare(id, as_of),
         };
         self.bare += usize::from(parsed.is_none());
-        let stays = |slot: &Slot| {
-            let was_bare = self.rows.get(*slot).is_some_and(Row::is_bare);
-            was_bare || parsed.is_some_and(|parsed| self.words.holds(*slot, &parsed.text))
-        };
         let slot = match known {
-            Some(slot) if stays(&slot) => {
+            Some(slot) => {
                 self.replace(slot, row);
                 slot
             }
-            known => {
-                // Words are swept out late: a text that changes needs another slot.
-                if let Some(slot) = known {
-                    self.take_away(slot);
-                }
-                let slot = self.rows.insert(row, self.words.reclaim());
+            None => {
+                let slot = self.rows.insert(row);
                 for column in Column::ALL {
                     self.put_in(column, slot);
                 }
                 slot
             }
         };
-        if let Some(parsed) = parsed
-            && !self.words.holds(slot, &parsed.text)
-        {
-            self.words.insert(slot, &parsed.text);
+        if let Some(parsed) = parsed {
+            self.documents.put(slot, &parsed.text);
         }
         parsed.is_some()
     }
@@ -186,7 +177,13 @@ impl Table {
         let Some(slot) = self.rows.find(id.as_bytes()) else {
             return;
         };
-        self.take_away(slot);
+        for column in Column::ALL {
+            self.take_out(column, slot);
+        }
+        self.documents.remove(slot);
+        if let Some(row) = self.rows.remove(slot) {
+            self.forget(&row);
+        }
     }
 
     /// The order of `column`, where it is kept.
@@ -252,20 +249,6 @@ impl Table {
             {
                 *order = Order::Absent;
             }
-        }
-    }
-
-    /// Takes a slot's row out of everything. Its words are swept out before anybody gets the slot.
-    fn take_away(&mut self, slot: Slot) {
-        for column in Column::ALL {
-            self.take_out(column, slot);
-        }
-        let has_words = self.rows.get(slot).is_some_and(|row| !row.is_bare());
-        if has_words {
-            self.words.remove(slot);
-        }
-        if let Some(row) = self.rows.remove(slot, !has_words) {
-            self.forget(&row);
         }
     }
 

@@ -11,20 +11,26 @@ use serde_json::{Value, json};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
+pub(super) mod scanning;
+
 type Model = BTreeMap<String, Value>;
 
 fn id(number: u16) -> ProductId {
     ProductId::parse(&format!("P-{number:05}")).unwrap()
 }
 
-fn put(index: &Index, id: &ProductId, product: &Value) -> bool {
+fn with_content<T>(product: &Value, ask: impl FnOnce(Content<'_>) -> T) -> T {
     let json = product.to_string();
-    let version = crc32fast::hash(json.as_bytes()).into();
-    let content = Content {
-        version,
+    ask(Content {
+        version: crc32fast::hash(json.as_bytes()).into(),
         json: json.as_bytes(),
-    };
-    index.insert(id, Some(content), Moment::default())
+    })
+}
+
+fn put(index: &Index, id: &ProductId, product: &Value) -> bool {
+    with_content(product, |content| {
+        index.insert(id, Some(content), Moment::default())
+    })
 }
 
 fn text() -> impl Strategy<Value = String> {
@@ -247,6 +253,13 @@ fn compare_places(one: &Place, other: &Place, criteria: &Criteria) -> Ordering {
     if descending { order.reverse() } else { order }
 }
 
+/// The places of a page, and whether there are others before and after it.
+type Page = (Vec<Place>, bool, bool);
+
+fn places(run: Run) -> Vec<Place> {
+    run.found.into_iter().map(|found| found.place).collect()
+}
+
 fn matching(model: &Model, criteria: &Criteria) -> Vec<Place> {
     let meets = |(id, product): &(&String, &Value)| {
         criteria.filter.iter().all(|term| holds(id, product, term))
@@ -267,7 +280,7 @@ fn matching(model: &Model, criteria: &Criteria) -> Vec<Place> {
     places
 }
 
-fn page_of(model: &Model, criteria: &Criteria, edge: Edge<'_>, limit: usize) -> Run {
+fn page_of(model: &Model, criteria: &Criteria, edge: Edge<'_>, limit: usize) -> Page {
     let all = matching(model, criteria);
     let compare = |place: &Place, at| compare_places(place, at, criteria);
     let (from, to) = match edge {
@@ -282,19 +295,20 @@ fn page_of(model: &Model, criteria: &Criteria, edge: Edge<'_>, limit: usize) -> 
         }
     };
     let to = to.min(all.len());
-    Run {
-        places: all[from..to].to_vec(),
-        has_before: from > 0,
-        has_after: to < all.len(),
-    }
+    (all[from..to].to_vec(), from > 0, to < all.len())
 }
 
 /// All ways of answering give the same: by walking, and by looking at every candidate.
-fn pages(index: &Index, criteria: &Criteria, edge: Edge<'_>, limit: usize) -> Vec<Run> {
+fn pages(index: &Index, criteria: &Criteria, edge: Edge<'_>, limit: usize) -> Vec<Page> {
     let page = index.page(criteria, edge, limit, Patience::Long).unwrap();
     let scanned = index.page_by_scan(criteria, edge, limit);
     let walked = index.pages_by_walks(criteria, edge, limit);
-    [page, scanned].into_iter().chain(walked).collect()
+    let runs = [page, scanned].into_iter().chain(walked);
+    runs.map(|run| {
+        let (has_before, has_after) = (run.has_before, run.has_after);
+        (places(run), has_before, has_after)
+    })
+    .collect()
 }
 
 fn filled(products: &[(u16, Value)]) -> (Index, Model) {
@@ -351,7 +365,11 @@ proptest! {
             prop_assert_eq!(index.count(criteria, Patience::Long), Ok(all.len() as u64));
             for number in 0..42 {
                 let is_in = all.iter().any(|place| place.id == id(number));
-                prop_assert_eq!(index.meets(id(number).as_str(), criteria), is_in);
+                let place = model.get(id(number).as_str()).and_then(|product| {
+                    with_content(product, |content| Index::place_of(&id(number), content, criteria))
+                });
+                prop_assert_eq!(place.is_some(), is_in);
+                prop_assert!(place.is_none_or(|place| all.contains(&place)));
             }
         }
     }
@@ -375,7 +393,7 @@ proptest! {
             };
             let run = index.page(&criteria, edge, limit, Patience::Long).unwrap();
             let more = if backward { run.has_before } else { run.has_after };
-            let mut places = run.places;
+            let mut places = places(run);
             if backward {
                 places.reverse();
             }
@@ -428,10 +446,10 @@ proptest! {
             criteria.filter.clear();
         }
         let expected = matching(&model, &criteria);
-        let whole = index.page(&criteria, Edge::Start, 100, Patience::Long).unwrap();
-        let mut found: Vec<_> = whole.places.iter().map(|place| place.id.clone()).collect();
+        let whole = places(index.page(&criteria, Edge::Start, 100, Patience::Long).unwrap());
+        let mut found: Vec<_> = whole.iter().map(|place| place.id.clone()).collect();
         if criteria.sort.is_empty() {
-            let ranks = whole.places.iter().map(|place| {
+            let ranks = whole.iter().map(|place| {
                 let Key::Integer(rank) = place.keys[0] else { panic!("no rank") };
                 (std::cmp::Reverse(rank), place.id.clone())
             });
@@ -442,15 +460,15 @@ proptest! {
         prop_assert_eq!(found, ids);
         prop_assert_eq!(index.count(&criteria, Patience::Long), Ok(expected.len() as u64));
         // Pages on and back are runs of the whole.
-        for (at, place) in whole.places.iter().enumerate() {
+        for (at, place) in whole.iter().enumerate() {
             let run = index.page(&criteria, Edge::After(place), limit, Patience::Long).unwrap();
-            let end = (at + 1 + limit).min(whole.places.len());
-            prop_assert_eq!(&run.places, &whole.places[at + 1..end]);
-            prop_assert_eq!((run.has_before, run.has_after), (true, end < whole.places.len()));
+            let end = (at + 1 + limit).min(whole.len());
+            prop_assert_eq!((run.has_before, run.has_after), (true, end < whole.len()));
+            prop_assert_eq!(places(run), &whole[at + 1..end]);
             let run = index.page(&criteria, Edge::Before(place), limit, Patience::Long).unwrap();
             let start = at.saturating_sub(limit);
-            prop_assert_eq!(&run.places, &whole.places[start..at]);
             prop_assert_eq!((run.has_before, run.has_after), (start > 0, true));
+            prop_assert_eq!(places(run), &whole[start..at]);
         }
     }
 
@@ -539,7 +557,7 @@ fn orders_make_room_for_rows() {
     }
     // Without the order the page takes longer, but is the same; and the order is not made again.
     assert!(!index.has_overflown() && !has_order());
-    assert_eq!(page().places[0].keys, [Key::Integer(899)]);
+    assert_eq!(places(page())[0].keys, [Key::Integer(899)]);
     assert!(!has_order());
 }
 
@@ -590,9 +608,10 @@ fn an_order_that_is_made_while_rows_change_ends_up_right() {
     loop {
         let edge = at.as_ref().map_or(Edge::Start, Edge::After);
         let run = index.page(&price, edge, 100, Patience::Short).unwrap();
-        at = run.places.last().cloned();
-        seen.extend(run.places);
-        if !run.has_after {
+        let has_after = run.has_after;
+        seen.extend(places(run));
+        at = seen.last().cloned();
+        if !has_after {
             break;
         }
     }
