@@ -183,7 +183,8 @@ fn bearer() -> SecurityScheme {
         .bearer_format("JWT")
         .description(Some(
             "A token of the configured issuer (RS256, ES256 or EdDSA) with the scope products:read or \
-             products:write. Reading takes a credential where READ_REQUIRES_AUTH is on.",
+             products:write. Reading takes a credential where READ_REQUIRES_AUTH is on; PATCH then takes \
+             both scopes, because it shows what it finds.",
         ));
     SecurityScheme::Http(scheme.build())
 }

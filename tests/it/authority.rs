@@ -302,6 +302,42 @@ async fn where_reads_take_a_credential_a_304_is_private_and_what_is_no_product_s
 }
 
 #[tokio::test(start_paused = true)]
+async fn where_reads_take_a_credential_a_patch_takes_one_for_reading_too() {
+    let test = json!([{"op": "test", "path": "/name", "value": "A guess"}]);
+    let batch = json!({"items": [{"id": "P-000001", "patch": test}]});
+    let nothing = json!([]);
+    for (path, media_type, body, good) in [
+        (PRODUCT, "application/json-patch+json", &nothing, 200),
+        (PRODUCT, "application/json-patch+json", &test, 409),
+        ("/products/batch", "application/json", &batch, 207),
+    ] {
+        for guarded in ["true", "false"] {
+            let setup = Setup::products(2).set("READ_REQUIRES_AUTH", guarded);
+            let (app, _, signer) = service(setup).await;
+            let send = async |name: &str, value: &str| {
+                let headers = [(name, value), ("content-type", media_type)];
+                app.send(Method::PATCH, path, &headers, body.to_string())
+                    .await
+            };
+            let both = bearer(&app, &signer, "products:write products:read");
+            assert_eq!(send("authorization", &both).await.status(), good);
+            assert_eq!(send("x-api-key", WRITE_KEY).await.status(), good);
+            let reader = bearer(&app, &signer, "products:read");
+            assert_eq!(send("authorization", &reader).await.status(), 403);
+            let writer = bearer(&app, &signer, "products:write");
+            let answer = send("authorization", &writer).await;
+            if guarded == "false" {
+                assert_eq!(answer.status(), good);
+                continue;
+            }
+            assert_eq!(answer.codes(), ["INSUFFICIENT_SCOPE"]);
+            let challenge = answer.header("www-authenticate");
+            assert!(challenge.contains("scope=\"products:read\""), "{challenge}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_reads_credential_is_looked_at_before_anything_it_asks_for() {
     let setup = Setup::products(1).set("READ_REQUIRES_AUTH", "true");
     let app = setup.warm().await;
