@@ -1,10 +1,11 @@
 //! What a writer demands of a product's present state.
 
-use crate::product::Representation;
+use super::Stored;
+use crate::cache::Entry;
 
-/// Says of a product's representation, or of its absence, whether the write may be done; if not, which
+/// Says of a product as it is held, or of its absence, whether the write may be done; if not, which
 /// condition forbids it.
-type Check = Box<dyn Fn(Option<&Representation>) -> Result<(), &'static str> + Send + Sync>;
+type Check = Box<dyn Fn(Option<&Entry<Stored>>) -> Result<(), &'static str> + Send + Sync>;
 
 /// What must be so for a write to be done. Checked when the write's turn has come, and passed on to the
 /// inventory as *still the one that was checked*.
@@ -18,10 +19,10 @@ impl Precondition {
         Self(None)
     }
 
-    /// Demands what `check` checks: it is given the current representation, `None` where there is no
+    /// Demands what `check` checks: it is given the current one, `None` where there is no
     /// product, and names the condition that does not hold.
     pub fn new(
-        check: impl Fn(Option<&Representation>) -> Result<(), &'static str> + Send + Sync + 'static,
+        check: impl Fn(Option<&Entry<Stored>>) -> Result<(), &'static str> + Send + Sync + 'static,
     ) -> Self {
         Self(Some(Box::new(check)))
     }
@@ -30,7 +31,7 @@ impl Precondition {
         self.0.is_none()
     }
 
-    pub(super) fn check(&self, current: Option<&Representation>) -> Result<(), &'static str> {
+    pub(super) fn check(&self, current: Option<&Entry<Stored>>) -> Result<(), &'static str> {
         self.0.as_ref().map_or(Ok(()), |check| check(current))
     }
 }

@@ -97,7 +97,7 @@ impl Turn {
                 status: present.absence,
             })),
             entry => precondition
-                .check(entry.as_deref().map(|entry| &entry.representation))
+                .check(entry.as_deref())
                 .map_err(|header| Undone::Unsent(CatalogError::PreconditionFailed { header })),
         }
     }

@@ -10,7 +10,7 @@ pub use cdn::{Cdn, Keys};
 pub use media_type::Media;
 pub use policy::{Class, Keep, Policies, Policy, TABLE, Then};
 
-use super::conditional::{Current, Verdict, of_read};
+use super::conditional::{Changed, Current, Verdict, of_read};
 use super::extract::Conditions;
 use super::fault::{Fault, NO_STORE};
 use super::media::NEGOTIATED;
@@ -49,8 +49,8 @@ pub struct Metadata {
     pub coding: Coding,
     /// Strong entity tag.
     pub etag: HeaderValue,
-    /// Whole seconds since the Unix epoch, and the same as a header value.
-    pub last_modified: Option<(u64, HeaderValue)>,
+    /// When it last changed, and the same as a header value, which is told where it is a strong validator.
+    pub last_modified: Option<(Changed, HeaderValue)>,
     /// What may be done with it.
     pub cache_control: HeaderValue,
     /// How it was come by, where the cache had a part in it.
@@ -74,13 +74,12 @@ impl Policies {
         served: &Served,
         rendition: Rendition,
     ) -> Response {
-        let modified = served.stored.representation.last_modified.as_ref();
         let class = class_of(served.outcome, Class::Product);
         let metadata = Metadata {
             media: Media::Versioned(rendition.version),
             coding: rendition.coding,
             etag: rendition.etag,
-            last_modified: modified.map(|modified| (modified.secs, modified.header.clone())),
+            last_modified: last_modified(served),
             cache_control: self.cache_control(class, served.remaining),
             cache_status: Some(cache_status(served.outcome, served.remaining)),
             mark: mark(served.outcome),
@@ -152,7 +151,9 @@ pub fn respond(
         let coding = HeaderValue::from_static(metadata.coding.as_str());
         headers.insert(CONTENT_ENCODING, coding);
     }
-    if let Some((_, value)) = metadata.last_modified {
+    if let Some((changed, value)) = metadata.last_modified
+        && changed.is_strong
+    {
         headers.insert(LAST_MODIFIED, value);
     }
     response
@@ -162,7 +163,7 @@ pub fn respond(
 fn verdict(conditions: &Conditions, metadata: &Metadata) -> Verdict {
     let current = Current {
         etag: Some(&metadata.etag),
-        last_modified: metadata.last_modified.as_ref().map(|(secs, _)| *secs),
+        changed: metadata.last_modified.as_ref().map(|(changed, _)| *changed),
     };
     of_read(conditions.headers(), current)
 }
@@ -184,6 +185,12 @@ pub async fn respond_encoded(
         return Err(Fault::internal(format!("{} gave up", coding.as_str())));
     };
     Ok(respond(conditions, metadata, || encoded))
+}
+
+/// When a product last changed.
+pub fn last_modified(served: &Served) -> Option<(Changed, HeaderValue)> {
+    let modified = served.stored.representation.last_modified.as_ref()?;
+    Some((Changed::of(&served.stored)?, modified.header.clone()))
 }
 
 /// `Cache-Status` for a read that was satisfied so.
@@ -255,7 +262,12 @@ mod tests {
     const MODIFIED: i64 = 784_111_777;
 
     fn entry(stored: Stored) -> Arc<Entry<Stored>> {
-        Arc::new(Entry::new(stored, Moment::default(), 0, 0))
+        Arc::new(Entry::new(
+            stored,
+            Moment::from_millis(2_000_000_000_000),
+            0,
+            0,
+        ))
     }
 
     fn served(outcome: Outcome, remaining: u64) -> Served {

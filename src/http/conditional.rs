@@ -7,16 +7,19 @@
 //!   and any coding of the current value counts. A read is about the one representation it would get.
 //! - A list that breaks the grammar is a 400 on a write, so that a condition that nobody can read never
 //!   lets a write through. On a read it ends where it breaks: what comes before counts.
+//! - A date is at HTTP's resolution: where another change may follow, or have gone before, within the second
+//!   of the last one (§8.8.2.2), that second does not count as being after it, and is not told.
 //! - `Range` is ignored, and `If-Range` with it (§14.2): answers are short and come whole.
 
+mod date;
+
 use super::fault::{ErrorCode, Fault, Reason};
-use crate::catalog::{Precondition, Representation};
+use crate::catalog::{Entry, Precondition, Stored};
 use crate::product::is_same_value;
 use axum::extract::FromRequestParts;
 use http::header::{IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use std::time::UNIX_EPOCH;
 
 /// What a list of entity tags has to be.
 const LIST_RULE: &str = "This header is `*`, or entity tags in double quotes, separated by commas (RFC 9110 section 8.8.3).";
@@ -37,8 +40,19 @@ pub enum Verdict {
 pub struct Current<'a> {
     /// Its strong entity tag, where it has one.
     pub etag: Option<&'a HeaderValue>,
-    /// When it last changed, in whole seconds since the Unix epoch, where that is known.
-    pub last_modified: Option<u64>,
+    /// When it last changed, where that is known.
+    pub changed: Option<Changed>,
+}
+
+/// When something last changed, in whole seconds since the Unix epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Changed {
+    /// The second.
+    pub secs: u64,
+    /// Whether nothing else can have happened in that second.
+    pub is_strong: bool,
+    /// As of when that is known. Stands for now where the century of a date is to be told.
+    pub as_of_secs: u64,
 }
 
 /// The conditions of a write, whose lists are known to follow the grammar.
@@ -104,7 +118,7 @@ impl Preconditions {
     pub fn hold_for_collection(&self) -> Result<(), Fault> {
         let collection = Current {
             etag: None,
-            last_modified: None,
+            changed: None,
         };
         self.hold(Some(collection))
             .map_err(Fault::precondition_failed)
@@ -116,10 +130,10 @@ impl From<Preconditions> for Precondition {
         if conditions.0.is_empty() {
             return Self::none();
         }
-        Self::new(move |current: Option<&Representation>| {
+        Self::new(move |current: Option<&Entry<Stored>>| {
             conditions.hold(current.map(|current| Current {
-                etag: Some(&current.etag),
-                last_modified: current.last_modified.as_ref().map(|modified| modified.secs),
+                etag: Some(&current.representation.etag),
+                changed: Changed::of(current),
             }))
         })
     }
@@ -142,7 +156,7 @@ pub fn of_read(headers: &HeaderMap, current: Current<'_>) -> Verdict {
 /// The steps of §13.2.2, in their order.
 fn evaluate(headers: &HeaderMap, purpose: Purpose, current: Option<Current<'_>>) -> Verdict {
     let etag = current.and_then(|current| current.etag);
-    let last_modified = current.and_then(|current| current.last_modified);
+    let changed = current.and_then(|current| current.changed);
     let names = |header: HeaderName, weakly: bool| {
         let values = || headers.get_all(&header).iter().map(HeaderValue::as_bytes);
         current.is_some() && values().any(is_any)
@@ -155,9 +169,8 @@ fn evaluate(headers: &HeaderMap, purpose: Purpose, current: Option<Current<'_>>)
         if !names(IF_MATCH, false) {
             return Verdict::Failed("if-match");
         }
-    } else if let (Some(modified), Some(since)) =
-        (last_modified, date(headers, &IF_UNMODIFIED_SINCE))
-        && modified > since
+    } else if changed
+        .is_some_and(|changed| changed.is_after(headers, &IF_UNMODIFIED_SINCE) == Some(true))
     {
         return Verdict::Failed("if-unmodified-since");
     }
@@ -169,9 +182,9 @@ fn evaluate(headers: &HeaderMap, purpose: Purpose, current: Option<Current<'_>>)
             (true, Purpose::Write) => Verdict::Failed("if-none-match"),
         };
     }
-    match (purpose, last_modified) {
-        (Purpose::Read, Some(modified))
-            if date(headers, &IF_MODIFIED_SINCE).is_some_and(|since| modified <= since) =>
+    match (purpose, changed) {
+        (Purpose::Read, Some(changed))
+            if changed.is_after(headers, &IF_MODIFIED_SINCE) == Some(false) =>
         {
             Verdict::NotModified
         }
@@ -204,17 +217,30 @@ fn follows_grammar(headers: &HeaderMap, name: &HeaderName) -> bool {
         || lists().all(|list| Tags(list).all(|tag| tag.is_ok()))
 }
 
-/// An HTTP date (§5.6.7, all three forms), in seconds since the Unix epoch. A value that is none, and
-/// a field sent more than once, are ignored, as the RFC demands.
-fn date(headers: &HeaderMap, name: &HeaderName) -> Option<u64> {
-    let mut values = headers.get_all(name).iter();
-    let (Some(value), None) = (values.next(), values.next()) else {
-        return None;
-    };
-    let date = httpdate::parse_http_date(value.to_str().ok()?).ok()?;
-    date.duration_since(UNIX_EPOCH)
-        .ok()
-        .map(|age| age.as_secs())
+// === impl Changed ===
+
+impl Changed {
+    /// When a product last changed, where its inventory says so.
+    pub fn of(product: &Entry<Stored>) -> Option<Self> {
+        let modified = product.representation.last_modified.as_ref()?;
+        let as_of_secs = product.as_of().as_secs();
+        Some(Self {
+            secs: modified.secs,
+            is_strong: modified.is_strong(as_of_secs),
+            as_of_secs,
+        })
+    }
+
+    /// Whether it is, or may be, after the date in this header. A value that is no date, and a field sent
+    /// more than once, are ignored, as the RFC demands: `None`.
+    fn is_after(self, headers: &HeaderMap, name: &HeaderName) -> Option<bool> {
+        let mut values = headers.get_all(name).iter();
+        let (Some(value), None) = (values.next(), values.next()) else {
+            return None;
+        };
+        let since = date::parse(value.to_str().ok()?, self.as_of_secs)?;
+        Some(self.secs > since || self.secs == since && !self.is_strong)
+    }
 }
 
 // === impl Tags ===

@@ -2,7 +2,8 @@
 //! say about caching.
 
 use super::caching::{
-    Class, Keys, Media, Metadata, Policies, cache_status, class_of, mark, respond_encoded,
+    Class, Keys, Media, Metadata, Policies, cache_status, class_of, last_modified, mark,
+    respond_encoded,
 };
 use super::extract::Conditions;
 use super::fault::Fault;
@@ -242,13 +243,12 @@ pub(super) async fn selected(
     let left = left.map_err(|error| Fault::internal(error.to_string()))?;
     let coding = codings.for_body_of(left.len(), Effort::Once);
     let digest = URL_SAFE_NO_PAD.encode(Sha256::digest(&left));
-    let modified = served.stored.representation.last_modified.as_ref();
     let class = class_of(served.outcome, Class::Product);
     let metadata = Metadata {
         media: Media::Versioned(version),
         coding,
         etag: entity_tag(version, &digest, coding),
-        last_modified: modified.map(|modified| (modified.secs, modified.header.clone())),
+        last_modified: last_modified(served),
         cache_control: policies.cache_control(class, served.remaining),
         cache_status: Some(cache_status(served.outcome, served.remaining)),
         mark: mark(served.outcome),

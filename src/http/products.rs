@@ -34,7 +34,7 @@ use std::sync::Arc;
         (status = 200, description = "The product, or what is selected of it.", body = AnyProduct, content_type = "application/json;v=2",
             headers(
             ("etag" = String, description = "Strong entity tag."),
-            ("last-modified" = String, description = "When the product last changed."),
+            ("last-modified" = Option<String>, description = "When the product last changed; absent where the inventory has no date for that, or was last asked less than two seconds after it, when another change could still have the same date."),
             ("cache-control" = String, description = "How long a copy is good; `no-store` when served stale."),
             ("cache-status" = String, description = "How the cache satisfied the read (RFC 9211)."),
             ("vary" = String, description = "`Accept, Accept-Encoding`."),

@@ -49,12 +49,18 @@ pub fn admit(uri: &Uri) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Where a product is: an id has only characters that a path takes as they are.
+/// Where a product is, on its own or else in a list of it alone. An id has only characters that a path takes
+/// as they are.
 pub fn of_product(id: &ProductId) -> String {
-    match id.as_str() {
-        id if ROUTES.contains(&id) => format!("/products?id={id}"),
-        id => format!("/products/{id}"),
+    match is_route(id) {
+        true => format!("/products?id={id}"),
+        false => format!("/products/{id}"),
     }
+}
+
+/// Whether the path that a product with this id would have is a route of its own.
+pub fn is_route(id: &ProductId) -> bool {
+    ROUTES.contains(&id.as_str())
 }
 
 // === impl Safe ===

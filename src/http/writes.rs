@@ -15,7 +15,7 @@ use crate::telemetry::Conversation;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, ETAG, LAST_MODIFIED, LOCATION};
+use http::header::{CACHE_CONTROL, CONTENT_LOCATION, ETAG, LOCATION};
 use http::{HeaderValue, StatusCode};
 use std::sync::Arc;
 
@@ -34,6 +34,7 @@ use std::sync::Arc;
         (status = 201, description = "The product as it was stored.", body = Product, content_type = "application/json;v=2",
             headers(
             ("location" = String, description = "Where the product is: `/products/ID`; for the ids `search` and `batch`, which are routes there, `/products?id=ID`."),
+            ("content-location" = Option<String>, description = "The product itself: the content here is what a GET of it would have been answered with, and the entity tag is that of this content, not of what was sent. Absent for the ids `search` and `batch`."),
             ("etag" = String, description = "Strong entity tag."))),
         (status = 400, description = "The body is not a product; every problem is listed."),
         (status = 401, description = "The key is missing or wrong."),
@@ -84,10 +85,13 @@ pub(super) async fn create_product(
     request_body(content = NewProduct, content_type = "application/json", description = "The whole product; its id, where given, is the path's."),
     responses(
         (status = 200, description = "The product as it was stored.", body = Product, content_type = "application/json;v=2",
-            headers(("etag" = String, description = "Strong entity tag."))),
+            headers(
+            ("content-location" = String, description = "The product itself: the content here is what a GET of it would have been answered with, and the entity tag is that of this content, not of what was sent."),
+            ("etag" = String, description = "Strong entity tag."))),
         (status = 201, description = "The product was created, as it was stored.", body = Product, content_type = "application/json;v=2",
             headers(
             ("location" = String, description = "Where the product is."),
+            ("content-location" = String, description = "The product itself: the content here is what a GET of it would have been answered with, and the entity tag is that of this content, not of what was sent."),
             ("etag" = String, description = "Strong entity tag."))),
         (status = 400, description = "The body is not a product; every problem is listed."),
         (status = 401, description = "The key is missing or wrong."),
@@ -137,7 +141,9 @@ pub(super) async fn replace_product(
     request_body(content = JsonPatch, content_type = "application/json-patch+json", description = "A JSON Patch (RFC 6902) of at most 1000 operations. `id` can not change."),
     responses(
         (status = 200, description = "The product as it was stored.", body = Product, content_type = "application/json;v=2",
-            headers(("etag" = String, description = "Strong entity tag."))),
+            headers(
+            ("content-location" = String, description = "The product itself: the content here is what a GET of it would have been answered with, and the entity tag is that of this content, not of what was sent."),
+            ("etag" = String, description = "Strong entity tag."))),
         (status = 400, description = "The body is not a JSON Patch; every problem is listed."),
         (status = 401, description = "The key is missing or wrong."),
         (status = 403, description = "Writes are switched off, or the id breaks the pattern of ids."),
@@ -233,12 +239,16 @@ async fn answer(
     let headers = response.headers_mut();
     Media::Versioned(version).describe(headers);
     headers.insert(CACHE_CONTROL, NO_STORE);
+    // RFC 9110 section 9.3.4 keeps the tag from the answer to a PUT whose content was not stored as it is, lest
+    // it be taken for that of what was sent. Content-Location says that it is not (section 8.7): it is that of
+    // the content here, which is the product as it is now. Writers need it for their next If-Match.
     headers.insert(ETAG, rendition.etag);
-    if let Some(modified) = &stored.representation.last_modified {
-        headers.insert(LAST_MODIFIED, modified.header.clone());
+    let location = HeaderValue::try_from(uri::of_product(&written.id)).ok();
+    if !uri::is_route(&written.id) {
+        headers.extend(location.clone().map(|own| (CONTENT_LOCATION, own)));
     }
-    if let (true, Ok(location)) = (created, HeaderValue::try_from(uri::of_product(&written.id))) {
-        headers.insert(LOCATION, location);
+    if created {
+        headers.extend(location.map(|location| (LOCATION, location)));
         *response.status_mut() = StatusCode::CREATED;
     }
     Ok(response)

@@ -34,6 +34,10 @@ pub struct Rendition {
     pub body: Bytes,
 }
 
+/// By how many seconds the inventory has to have vouched for a product after its last change, so that no
+/// other change can follow in the same second: one for that, and one because clocks differ.
+const SETTLED_AFTER_SECS: u64 = 2;
+
 /// A modification time at HTTP's resolution, with its header value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastModified {
@@ -130,6 +134,13 @@ impl LastModified {
             secs,
             header: visible(date),
         }
+    }
+
+    /// Whether it is a strong validator of what the inventory vouched for at `as_of_secs`: whether that came
+    /// so long after it that no other change can bear the same second
+    /// ([RFC 9110 section 8.8.2.2](https://www.rfc-editor.org/rfc/rfc9110#section-8.8.2.2)).
+    pub fn is_strong(&self, as_of_secs: u64) -> bool {
+        self.secs.saturating_add(SETTLED_AFTER_SECS) <= as_of_secs
     }
 }
 

@@ -623,6 +623,93 @@ async fn a_patch_with_a_tag_that_was_overtaken_is_refused() {
     assert_eq!(patch_if(&app, &patch, Some(&etag)).await.status(), 412);
 }
 
+/// Puts a kettle into the inventory that changed at `secs`, and has the service forget the one before.
+async fn changed_at(app: &TestApp, secs: u64, name: &str) {
+    let mut kettle = kettle(name, 1);
+    let at = jiff::Timestamp::from_second(secs.try_into().unwrap()).unwrap();
+    kettle["updatedAt"] = json!(at.to_string());
+    app.inventory.put(&kettle).unwrap();
+    let purge = json!({"ids": [ID], "mode": "hard"});
+    app.operate(Method::POST, "/cache/invalidations", &purge)
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_changes_within_a_second_are_told_apart_although_their_dates_are_the_same() {
+    let now = product_catalog::clock::Moment::from_millis(1_800_000_000_000);
+    let clock = product_catalog::clock::Clock::starting_at(now);
+    let app = Setup::products(1).clock(clock).cold().await;
+    let date = "Fri, 15 Jan 2027 08:00:00 GMT";
+    let since = [("if-modified-since", date)];
+    let unless = [
+        ("x-api-key", WRITE_KEY),
+        ("content-type", "application/json"),
+        ("if-unmodified-since", date),
+    ];
+    changed_at(&app, now.as_secs(), "First").await;
+    let first = app.get(PATH).await;
+    assert_eq!(first.json()["name"], "First");
+    assert_eq!(first.header("last-modified"), "", "not fit to be told");
+
+    changed_at(&app, now.as_secs(), "Second").await;
+    assert_eq!(app.get_with(PATH, &since).await.json()["name"], "Second");
+    let lost = app
+        .send(Method::PUT, PATH, &unless, without_id("Lost"))
+        .await;
+    assert_eq!(
+        (lost.status(), lost.codes()),
+        (412, vec!["PRECONDITION_FAILED".to_owned()])
+    );
+
+    // Once nothing more can happen in that second, its date says enough.
+    app.later(Duration::from_secs(3)).await;
+    changed_at(&app, now.as_secs(), "Third").await;
+    let third = app.get(PATH).await;
+    assert_eq!(
+        (third.json()["name"].as_str(), third.header("last-modified")),
+        (Some("Third"), date)
+    );
+    assert_eq!(app.get_with(PATH, &since).await.status(), 304);
+    let selected = app.get_with("/products/kettle?select=name", &since).await;
+    assert_eq!(selected.status(), 304);
+    let kept = app
+        .send(Method::PUT, PATH, &unless, without_id("Kept"))
+        .await;
+    assert_eq!(kept.status(), 200, "{}", kept.text());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_tag_of_a_write_is_that_of_the_content_it_is_answered_with() {
+    let (app, _) = holding().await;
+    let put = app
+        .write(
+            Method::PUT,
+            PATH,
+            &serde_json::from_str(&without_id("Put")).unwrap(),
+        )
+        .await;
+    let patch = json!([{"op": "replace", "path": "/name", "value": "Patched"}]);
+    let check = async |written: Answer, path: &str| {
+        assert_eq!(written.header("content-location"), path);
+        assert_eq!(written.header("last-modified"), "");
+        let read = app.get(path).await;
+        assert_eq!(read.header("etag"), written.header("etag"));
+        assert_eq!(read.body(), written.body());
+    };
+    check(put, PATH).await;
+    check(patch_if(&app, &patch, None).await, PATH).await;
+    let mut new: Value = serde_json::from_str(&without_id("New")).unwrap();
+    new["id"] = json!("new");
+    let created = app.write(Method::POST, "/products", &new).await;
+    check(created, "/products/new").await;
+    new["id"] = json!("search");
+    let created = app.write(Method::POST, "/products", &new).await;
+    assert_eq!(
+        (created.status(), created.header("content-location")),
+        (201, "")
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn ranges_are_not_offered() {
     let (app, etag) = holding().await;

@@ -2,15 +2,25 @@
 
 use super::*;
 use proptest::prelude::*;
+use std::time::UNIX_EPOCH;
 
 const TAG: HeaderValue = HeaderValue::from_static("\"v2-a,b\"");
 /// Sun, 06 Nov 1994 08:49:37 GMT.
 const MODIFIED: u64 = 784_111_777;
 
+/// A change that no other can have gone before or followed within its second.
+fn strong(secs: u64) -> Changed {
+    Changed {
+        secs,
+        is_strong: true,
+        as_of_secs: secs + 60,
+    }
+}
+
 fn is_not_modified(headers: &HeaderMap, etag: &HeaderValue, last_modified: Option<u64>) -> bool {
     let current = Current {
         etag: Some(etag),
-        last_modified,
+        changed: last_modified.map(strong),
     };
     of_read(headers, current) == Verdict::NotModified
 }
@@ -19,7 +29,7 @@ fn is_not_modified(headers: &HeaderMap, etag: &HeaderValue, last_modified: Optio
 fn for_write(pairs: &[(&'static str, &str)]) -> Result<(), &'static str> {
     let current = Current {
         etag: Some(&TAG),
-        last_modified: Some(MODIFIED),
+        changed: Some(strong(MODIFIED)),
     };
     Preconditions::parse(&headers(pairs))
         .unwrap()
@@ -237,5 +247,28 @@ fn where_nothing_is_only_if_match_fails() {
     ] {
         let conditions = Preconditions::parse(&headers(&[(name, value)])).unwrap();
         assert_eq!(conditions.hold(None).is_ok(), expected, "{name}: {value}");
+    }
+}
+
+#[test]
+fn a_second_that_may_have_seen_two_changes_is_not_after_the_last_one() {
+    let weak = Changed {
+        is_strong: false,
+        ..strong(MODIFIED)
+    };
+    for (date, is_after) in [
+        ("Sun, 06 Nov 1994 08:49:36 GMT", true),
+        ("Sun, 06 Nov 1994 08:49:37 GMT", true),
+        ("Sun, 06 Nov 1994 08:49:38 GMT", false),
+    ] {
+        let current = Current {
+            etag: Some(&TAG),
+            changed: Some(weak),
+        };
+        let read = of_read(&headers(&[("if-modified-since", date)]), current);
+        assert_eq!(read == Verdict::Proceed, is_after, "{date}");
+        let given = headers(&[("if-unmodified-since", date)]);
+        let written = Preconditions::parse(&given).unwrap().hold(Some(current));
+        assert_eq!(written.is_err(), is_after, "{date}");
     }
 }
