@@ -53,7 +53,7 @@ type Item = Result<BatchWrite, Fault>;
     operation_id = "createProducts",
     tag = "products",
     security(("apiKey" = [])),
-    params(("idempotency-key" = Option<String>, Header, description = "A UUID. The same request under the same key is carried out once, and answered the same for 24 hours, unless an item has a 5xx: then it is tried again.", example = "8e03978e-40d5-43e8-bc93-6894a57f9324")),
+    params(("idempotency-key" = Option<String>, Header, description = "A UUID. The same request under the same key is carried out once, and answered the same for 24 hours, unless an item has a 5xx: then it is tried again. The answer is the first one, also where `Accept` is another.", example = "8e03978e-40d5-43e8-bc93-6894a57f9324")),
     request_body(content = NewBatch, content_type = "application/json", description = "1 to 100 products, as for `POST /products`; 1 MiB at most."),
     responses(
         (status = 201, description = "All were created.", body = BatchAnswer, content_type = "application/json",

@@ -28,7 +28,7 @@ use std::sync::Arc;
     operation_id = "createProduct",
     tag = "products",
     security(("apiKey" = [])),
-    params(("idempotency-key" = Option<String>, Header, description = "A UUID. The same request under the same key is carried out once, and answered the same for 24 hours, unless that was a 5xx: then it is tried again.", example = "8e03978e-40d5-43e8-bc93-6894a57f9324")),
+    params(("idempotency-key" = Option<String>, Header, description = "A UUID. The same request under the same key is carried out once, and answered the same for 24 hours, unless that was a 5xx: then it is tried again. The answer is the first one, also where `Accept` is another.", example = "8e03978e-40d5-43e8-bc93-6894a57f9324")),
     request_body(content = NewProduct, content_type = "application/json", description = "The product; the inventory chooses the id where none is given."),
     responses(
         (status = 201, description = "The product as it was stored.", body = Product, content_type = "application/json;v=2",

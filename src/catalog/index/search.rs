@@ -26,7 +26,7 @@ pub struct Run {
 pub struct Found {
     /// Where it stands.
     pub place: Place,
-    /// Tells the content that meets the query from others, like [`Content`](super::Content)'s.
+    /// Tells the content that meets the query from others, like [`Content`]'s.
     pub version: u64,
 }
 
