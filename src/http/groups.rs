@@ -13,6 +13,29 @@ use axum::response::Response;
 use serde_json::Value;
 use std::sync::Arc;
 
+/// What products are grouped by, and what its routes answer for it.
+struct Kind {
+    by: Grouping,
+    path: &'static str,
+    unknown: ErrorCode,
+    /// The keys that one of the groups is purged by.
+    keys: fn(&str) -> Keys,
+}
+
+const CATEGORIES: Kind = Kind {
+    by: Grouping::Category,
+    path: "/categories",
+    unknown: ErrorCode::CategoryNotFound,
+    keys: Keys::of_category,
+};
+
+const BRANDS: Kind = Kind {
+    by: Grouping::Brand,
+    path: "/brands",
+    unknown: ErrorCode::BrandNotFound,
+    keys: Keys::of_brand,
+};
+
 /// Query categories.
 ///
 /// The categories that products have, in the order of their names, each with the number of its products; one page. Also
@@ -47,9 +70,7 @@ pub(super) async fn query_categories(
     accepted: Accepted,
     conditions: Conditions,
 ) -> Result<Response, Fault> {
-    let standing = catalog.standing()?;
-    let groups = catalog.groups(Grouping::Category, &query)?;
-    let page = page("/categories", &groups, &query, standing);
+    let page = CATEGORIES.page(&catalog, &query)?;
     page.answer(&policies, &conditions, accepted).await
 }
 
@@ -84,11 +105,8 @@ pub(super) async fn get_category(
     accepted: Accepted,
     conditions: Conditions,
 ) -> Result<Response, Fault> {
-    let standing = catalog.standing()?;
-    let group = catalog.group(Grouping::Category, &name)?;
-    let group = group.ok_or_else(|| Fault::new(ErrorCode::CategoryNotFound))?;
-    let listing = Listing::known(body(&group), standing).about(Keys::of_category(&name));
-    listing.answer(&policies, &conditions, accepted).await
+    let group = CATEGORIES.one(&catalog, &name)?;
+    group.answer(&policies, &conditions, accepted).await
 }
 
 /// Query brands.
@@ -125,9 +143,7 @@ pub(super) async fn query_brands(
     accepted: Accepted,
     conditions: Conditions,
 ) -> Result<Response, Fault> {
-    let standing = catalog.standing()?;
-    let groups = catalog.groups(Grouping::Brand, &query)?;
-    let page = page("/brands", &groups, &query, standing);
+    let page = BRANDS.page(&catalog, &query)?;
     page.answer(&policies, &conditions, accepted).await
 }
 
@@ -162,11 +178,25 @@ pub(super) async fn get_brand(
     accepted: Accepted,
     conditions: Conditions,
 ) -> Result<Response, Fault> {
-    let standing = catalog.standing()?;
-    let group = catalog.group(Grouping::Brand, &name)?;
-    let group = group.ok_or_else(|| Fault::new(ErrorCode::BrandNotFound))?;
-    let listing = Listing::known(body(&group), standing).about(Keys::of_brand(&name));
-    listing.answer(&policies, &conditions, accepted).await
+    let group = BRANDS.one(&catalog, &name)?;
+    group.answer(&policies, &conditions, accepted).await
+}
+
+// === impl Kind ===
+
+impl Kind {
+    fn page(&self, catalog: &Catalog, query: &GroupQuery) -> Result<Listing, Fault> {
+        let standing = catalog.standing()?;
+        let groups = catalog.groups(self.by, query)?;
+        Ok(page(self.path, &groups, query, standing))
+    }
+
+    fn one(&self, catalog: &Catalog, name: &str) -> Result<Listing, Fault> {
+        let standing = catalog.standing()?;
+        let group = catalog.group(self.by, name)?;
+        let group = group.ok_or_else(|| Fault::new(self.unknown))?;
+        Ok(Listing::known(body(&group), standing).about((self.keys)(name)))
+    }
 }
 
 /// One page of groups.
