@@ -18,6 +18,7 @@
 //! and only then does a miss look there.
 
 mod absence;
+mod contract;
 mod counters;
 mod entry;
 mod fence;
@@ -43,12 +44,13 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub use contract::{Contract, ContractStats, Degrade, Pattern};
 pub use counters::{EvictionCause, Outcome, Stats};
 pub use entry::Entry;
 pub use freshness::Trust;
 pub use inspect::Inspection;
 pub use ledger::RecordKey;
-pub use source::{Change, Known, Loaded, Restored, Source};
+pub use source::{Change, Known, Loaded, Purpose, Restored, Source};
 pub use status::StoreStatus;
 pub use store::StoreError;
 

@@ -162,6 +162,27 @@ impl Inventory {
         }
     }
 
+    /// Gets one product like [`Inventory::get`], in one attempt and `within` so long; `from` this URL
+    /// where there is one.
+    ///
+    /// # Errors
+    /// As [`Inventory::get`].
+    pub async fn refresh(
+        &self,
+        id: &ProductId,
+        known: Option<&Validators>,
+        _from: Option<&str>,
+        _within: Duration,
+        cause: Conversation,
+    ) -> Result<Fetched, UpstreamError> {
+        self.get(id, known, cause).await
+    }
+
+    /// How many calls may begin now without waiting.
+    pub fn room(&self) -> usize {
+        self.config.max_concurrent
+    }
+
     /// Gets one page of the list: `limit` products at most, behind the inventory's cursor `after`.
     /// A page longer than [`MAX_PAGE_BYTES`] is asked for again with half as many products, down to
     /// one.

@@ -7,7 +7,7 @@ use super::absence::Absence;
 use super::entry::Entry;
 use super::fence::{Role, Ticket};
 use super::freshness::Verdict;
-use super::{Inner, Loaded, Source};
+use super::{Inner, Loaded, Purpose, Source};
 use crate::telemetry::metrics;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -85,7 +85,12 @@ impl<S: Source> Inner<S> {
         match self
             .tiers
             .source
-            .load(key, known.as_deref().map(|known| &**known), cause)
+            .load(
+                key,
+                known.as_deref().map(|known| &**known),
+                Purpose::Read,
+                cause,
+            )
             .await
         {
             Ok(Loaded::Value { value, as_of }) => {

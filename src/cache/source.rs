@@ -3,6 +3,8 @@
 use crate::clock::Moment;
 use std::fmt::Debug;
 use std::hash::Hash;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// Where values come from, and how they lie on disk.
 pub trait Source: Send + Sync + 'static {
@@ -16,14 +18,23 @@ pub trait Source: Send + Sync + 'static {
     type Gone: Copy + Debug + Send + Sync + 'static;
     /// Who asked, for tracing: handed through to [`Source::load`].
     type Cause: Send + 'static;
+    /// What a stand-in for a value is made of.
+    type Fallback: Send + Sync + 'static;
 
     /// Asks the source of truth. `known` is the value at hand, for a conditional request.
     fn load(
         &self,
         key: &Self::Key,
         known: Option<&Self::Value>,
+        purpose: Purpose,
         cause: Self::Cause,
     ) -> impl Future<Output = Result<Loaded<Self::Value, Self::Gone>, Self::Error>> + Send;
+
+    /// How many refreshes may begin now, as far as the source is concerned.
+    fn room_for_refreshes(&self) -> usize;
+
+    /// The value that `fallback` makes for `key`.
+    fn stand_in(&self, fallback: &Self::Fallback, key: &Self::Key) -> Self::Value;
 
     /// What key and value hold on the heap, in bytes.
     fn weight(&self, key: &Self::Key, value: &Self::Value) -> usize;
@@ -72,6 +83,20 @@ pub trait Source: Send + Sync + 'static {
 
     /// The store has been restored; called once at most, before the store counts as up.
     fn restored(&self, restored: &Restored);
+}
+
+/// What a load is for, which says how hard to try.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Somebody waits for a value and there is none: worth trying again.
+    Read,
+    /// A value is held that has to be confirmed: one attempt, within so long; there will be another.
+    Refresh {
+        /// How long it may take.
+        within: Duration,
+        /// Where to ask instead, in the words of [`Contract::refresh_from`](super::Contract::refresh_from).
+        from: Option<Arc<str>>,
+    },
 }
 
 /// What is known of a key's value.

@@ -40,11 +40,13 @@ impl Source for Numbers {
     type Error = Down;
     type Gone = ();
     type Cause = ();
+    type Fallback = String;
 
     async fn load(
         &self,
         key: &u32,
         known: Option<&String>,
+        _: Purpose,
         (): (),
     ) -> Result<Loaded<String, ()>, Down> {
         self.loads.fetch_add(1, Ordering::SeqCst);
@@ -62,6 +64,14 @@ impl Source for Numbers {
             return Ok(Loaded::Unchanged { as_of });
         }
         Ok(value.map_or(Loaded::Gone(()), |value| Loaded::Value { value, as_of }))
+    }
+
+    fn room_for_refreshes(&self) -> usize {
+        usize::MAX
+    }
+
+    fn stand_in(&self, fallback: &String, key: &u32) -> String {
+        format!("{fallback} {key}")
     }
 
     fn weight(&self, _: &u32, value: &String) -> usize {

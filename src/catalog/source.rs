@@ -4,11 +4,11 @@
 use super::index::{Content, Index};
 use super::standing::Confirmation;
 use super::stored::Stored;
-use crate::cache::{Known, Loaded, Restored, Source};
+use crate::cache::{Known, Loaded, Purpose, Restored, Source};
 use crate::clock::{Clock, Moment};
-use crate::product::ProductId;
+use crate::product::{Product, ProductId};
 use crate::telemetry::Conversation;
-use crate::upstream::{Fetched, Inventory, UpstreamError};
+use crate::upstream::{Confirmed, Fetched, Inventory, UpstreamError, Validators};
 use http::StatusCode;
 use tokio::sync::Notify;
 
@@ -44,15 +44,26 @@ impl Source for Products {
     type Error = UpstreamError;
     type Gone = StatusCode;
     type Cause = Conversation;
+    type Fallback = Product;
 
     async fn load(
         &self,
         id: &ProductId,
         known: Option<&Stored>,
+        purpose: Purpose,
         cause: Conversation,
     ) -> Result<Loaded<Stored, StatusCode>, UpstreamError> {
         let validators = known.map(|known| &known.validators);
-        match self.inventory.get(id, validators, cause).await? {
+        let fetched = match purpose {
+            Purpose::Read => self.inventory.get(id, validators, cause).await,
+            Purpose::Refresh { within, from } => {
+                let from = from.as_deref();
+                self.inventory
+                    .refresh(id, validators, from, within, cause)
+                    .await
+            }
+        };
+        match fetched? {
             Fetched::Product(confirmed) => Ok(Loaded::Value {
                 value: Stored::render(&confirmed, self.clock.now().as_secs()),
                 as_of: confirmed.sent_at,
@@ -60,6 +71,23 @@ impl Source for Products {
             Fetched::NotModified { sent_at } => Ok(Loaded::Unchanged { as_of: sent_at }),
             Fetched::Gone { status } => Ok(Loaded::Gone(status)),
         }
+    }
+
+    fn room_for_refreshes(&self) -> usize {
+        self.inventory.room()
+    }
+
+    fn stand_in(&self, fallback: &Product, id: &ProductId) -> Stored {
+        let product = Product {
+            id: id.clone(),
+            ..fallback.clone()
+        };
+        let confirmed = Confirmed {
+            product,
+            validators: Validators::default(),
+            sent_at: self.clock.now(),
+        };
+        Stored::render(&confirmed, self.clock.now().as_secs())
     }
 
     fn weight(&self, id: &ProductId, stored: &Stored) -> usize {
