@@ -135,14 +135,24 @@ impl<S: Source> Inner<S> {
             }
             Err(error) => {
                 let error = Arc::new(error);
-                let until = self.clock.now() + self.tiers.config.fail_throttle;
-                let absence = Absence::Failed(Arc::clone(&error));
-                let _ = self.fence.unless_newer(ticket, key, || {
-                    self.tiers.absences.put(key.clone(), absence, until);
-                });
+                self.note_failure(ticket, key, &error);
                 Err(Failure::Failed(error))
             }
         }
+    }
+
+    /// Remembers for a while that a key could not be loaded.
+    fn note_failure(
+        &self,
+        ticket: &Ticket<S::Key, Landing<S>>,
+        key: &S::Key,
+        error: &Arc<S::Error>,
+    ) {
+        let until = self.clock.now() + self.tiers.config.fail_throttle;
+        let absence = Absence::Failed(Arc::clone(error));
+        let _ = self.fence.unless_newer(ticket, key, || {
+            self.tiers.absences.put(key.clone(), absence, until);
+        });
     }
 
     /// What makes a load needless after all: another one may have landed between its reader's look and
