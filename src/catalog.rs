@@ -53,6 +53,8 @@ pub struct Config {
     pub warmup_on_start: bool,
     /// `CACHE_TTL_SECONDS`; zero never expires.
     pub ttl: Duration,
+    /// `SYNC_INTERVAL_SECONDS`: how often the inventory is asked for what changed; `None`: never.
+    pub sync_interval: Option<Duration>,
     /// `HEALTH_PROBE_SECONDS`: the longest silence before the inventory is probed.
     pub probe_interval: Duration,
 }

@@ -202,7 +202,8 @@ impl Inventory {
     /// Gets one page of the products that changed at `since` or later; else like [`Inventory::list`].
     ///
     /// # Errors
-    /// As [`Inventory::list`].
+    /// As [`Inventory::list`]; also [`UpstreamError::Refused`] for the first page, where the inventory does
+    /// not list by date.
     pub async fn list_changed(
         &self,
         since: jiff::Timestamp,
@@ -363,7 +364,11 @@ impl Inventory {
         let answer = loop {
             let url = self.addresses.page(limit, after, since);
             let sent = self.send(Asked::new(Operation::List, url), cause).await;
-            let sent = sent.map_err(|error| error.of_page(after.is_some()));
+            let sent = sent.map_err(|error| match since {
+                // Who asks for changes looks at whether they are told at all.
+                Some(_) if after.is_none() => error,
+                _ => error.of_page(after.is_some()),
+            });
             match told(Operation::List, sent) {
                 Err(UpstreamError::Invalid { too_long: true, .. }) if limit > 1 => limit /= 2,
                 other => break other?,

@@ -74,6 +74,11 @@ impl Confirmation {
         }
     }
 
+    /// As of when the whole index is known to be right.
+    pub fn as_of(&self) -> Option<Moment> {
+        self.lock().as_of
+    }
+
     /// Whether the inventory's word for the whole index stands, its age apart.
     pub fn is_trusted(&self) -> bool {
         self.lock().is_trusted

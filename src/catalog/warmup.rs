@@ -1,6 +1,8 @@
 //! The listing pass: pages through everything the inventory has, at start and again before entries
 //! expire, decoding one page while the next is fetched.
 
+mod sync;
+
 use super::Catalog;
 use super::standing::Begun;
 use super::stored::Stored;
@@ -11,11 +13,13 @@ use crate::product::ProductId;
 use crate::telemetry::{Conversation, metrics};
 use crate::upstream::{Confirmed, RawPage, UpstreamError, Validators};
 use futures_util::FutureExt;
+use jiff::Timestamp;
 use rustc_hash::FxBuildHasher;
 use std::collections::{BTreeSet, HashSet};
 use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::time::Duration;
+use sync::Course;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -63,6 +67,8 @@ struct TakenIn {
     confirmed: u64,
     skipped: u64,
     unusable: Vec<ProductId>,
+    /// Of those confirmed, the ones that are older than what was asked for, or have no date.
+    unasked: u64,
 }
 
 /// The pass was stopped.
@@ -90,10 +96,13 @@ impl Catalog {
             return;
         }
         let running = async {
+            let started = self.clock.now();
             self.cache.restored().await;
+            // What a store knows of the whole, it knows as of then.
+            let mut course = Course::since(self.confirmation().as_of().unwrap_or(started));
             // Restoring asks for a pass where the store was left in disorder.
             if !self.config.warmup_on_start {
-                self.wanted().notified().await;
+                self.rest(None, &mut course).await;
             }
             loop {
                 // What was wanted before this pass is what it does.
@@ -102,13 +111,9 @@ impl Catalog {
                 if self.pass(&stop).await.is_err() {
                     return;
                 }
+                course.caught_up(began);
                 let took = self.clock.now().since(began);
-                match self.next_pass_after(took) {
-                    Some(wait) => {
-                        let _ = tokio::time::timeout(wait, self.wanted().notified()).await;
-                    }
-                    None => self.wanted().notified().await,
-                }
+                self.rest(self.next_pass_after(took), &mut course).await;
             }
         };
         stop.run_until_cancelled(running).await;
@@ -204,7 +209,7 @@ impl Catalog {
                 return Ok(false);
             }
             // One page is decoded, off the threads that serve, while the next is on its way.
-            let previous = decoding.replace(self.take_in(page, listing));
+            let previous = decoding.replace(self.take_in(page, listing, None));
             if !self.note_decoded(previous, pass).await {
                 return Ok(false);
             }
@@ -255,17 +260,22 @@ impl Catalog {
         pause
     }
 
-    /// Decodes and takes in a page, on a thread of the blocking pool.
+    /// Decodes and takes in a page, on a thread of the blocking pool. `since` is from when on what changed
+    /// was asked for.
     fn take_in(
         self: &Arc<Self>,
         page: RawPage,
         listing: Listing<Products>,
+        since: Option<Timestamp>,
     ) -> tokio::task::JoinHandle<TakenIn> {
         let catalog = Arc::clone(self);
         tokio::task::spawn_blocking(move || {
             let decoded = page.decode(&catalog.inventory().config().published);
             let now_secs = catalog.clock.now().as_secs();
             let confirmed = decoded.products.len() as u64;
+            // A missing date is before every other.
+            let unasked = decoded.products.iter();
+            let unasked = unasked.filter(|product| product.updated_at < since).count() as u64;
             for product in decoded.products {
                 let id = product.id.clone();
                 let confirmed = Confirmed {
@@ -280,6 +290,7 @@ impl Catalog {
                 confirmed,
                 skipped: decoded.skipped as u64,
                 unusable: decoded.unusable,
+                unasked,
             }
         })
     }

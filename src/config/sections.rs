@@ -103,9 +103,11 @@ fn cache(settings: &Settings, lineage: String) -> Result<cache::Config, Problem>
 }
 
 fn catalog(settings: &Settings) -> Result<catalog::Config, Problem> {
+    let sync_interval = settings.seconds("SYNC_INTERVAL_SECONDS")?;
     Ok(catalog::Config {
         warmup_on_start: settings.boolean("WARMUP_ON_START")?,
         ttl: settings.seconds("CACHE_TTL_SECONDS")?,
+        sync_interval: (!sync_interval.is_zero()).then_some(sync_interval),
         probe_interval: settings.seconds("HEALTH_PROBE_SECONDS")?,
     })
 }

@@ -197,6 +197,16 @@ pub fn warmup_progress(ratio: f64) {
     gauge!(name::WARMUP_PROGRESS).set(ratio);
 }
 
+/// Counts a time the inventory was asked for what changed. `result`: ok, failed, unheeded.
+pub fn sync_ended(result: &'static str) {
+    counter!(name::SYNCS, "result" => result).increment(1);
+}
+
+/// Counts products that the inventory listed as changed.
+pub fn sync_products(count: u64) {
+    counter!(name::SYNC_PRODUCTS).increment(count);
+}
+
 /// Tells whether lists are answered from the local index.
 pub fn index_complete(complete: bool) {
     gauge!(name::INDEX_COMPLETE).set(f64::from(complete));
@@ -314,6 +324,8 @@ mod tests {
         upstream_products_skipped(1);
         warmup_products(1);
         warmup_progress(0.5);
+        sync_ended("ok");
+        sync_products(1);
         index_complete(true);
         http_request(
             "GET",

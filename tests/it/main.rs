@@ -33,6 +33,7 @@ mod reading;
 mod readme;
 mod shared_caches;
 mod standing;
+mod syncing;
 mod unavailable;
 mod warming;
 mod writing;

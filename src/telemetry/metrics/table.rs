@@ -22,6 +22,8 @@ pub(super) mod name {
     pub const UPSTREAM_SKIPPED: &str = "catalog_upstream_products_skipped_total";
     pub const WARMUP_PRODUCTS: &str = "catalog_warmup_products_total";
     pub const WARMUP_PROGRESS: &str = "catalog_warmup_progress_ratio";
+    pub const SYNCS: &str = "catalog_syncs_total";
+    pub const SYNC_PRODUCTS: &str = "catalog_sync_products_total";
     pub const INDEX_COMPLETE: &str = "catalog_index_complete";
     pub const HTTP_DURATION: &str = "http_server_request_duration_seconds";
 }
@@ -77,6 +79,10 @@ const UPSTREAM_OUTCOME: Label = Label {
         "invalid",
         "rejected",
     ],
+};
+const SYNC_RESULT: Label = Label {
+    name: "result",
+    values: &["ok", "failed", "unheeded"],
 };
 const METHOD: Label = Label {
     name: "method",
@@ -177,6 +183,16 @@ pub const ALL: &[Metric] = &[
         name::WARMUP_PROGRESS,
         Unit::Count,
         "How far the listing pass is, 0 to 1.",
+    ),
+    counter(
+        name::SYNCS,
+        &[SYNC_RESULT],
+        "Times the inventory was asked for what changed, by how that ended.",
+    ),
+    counter(
+        name::SYNC_PRODUCTS,
+        &[],
+        "Products confirmed because the inventory listed them as changed.",
     ),
     gauge(
         name::INDEX_COMPLETE,
