@@ -15,6 +15,7 @@ use crate::config::{Config, Pending};
 use crate::http::auth::Authority;
 use crate::http::{Draining, HttpState};
 use crate::ops::OpsState;
+use crate::telemetry::events::Events;
 use crate::telemetry::metrics;
 use crate::upstream::Inventory;
 use crate::upstream::transport::Transport;
@@ -81,15 +82,17 @@ impl App {
     pub fn build(config: Config, transport: Transport, clock: Clock) -> Self {
         metrics::install();
         let loads = TaskTracker::new();
-        let draining = Draining::default();
+        let (draining, events) = (Draining::default(), Events::new());
+        let stop = CancellationToken::new();
         let deadline = config.upstream.deadline + REQUEST_MARGIN;
-        let inventory = Inventory::new(config.upstream, transport, clock);
+        let inventory = Inventory::new(config.upstream, transport, clock, events.clone());
         let catalog = Arc::new(Catalog::new(
             config.catalog,
             config.cache,
             inventory,
             clock,
             loads.clone(),
+            events.clone(),
         ));
         let authority = Arc::new(Authority::new(&config.http, clock));
         let counts_clients = config.http.rate_limit.is_some();
@@ -105,6 +108,8 @@ impl App {
             catalog: Arc::clone(&catalog),
             config: config.ops,
             draining: draining.clone(),
+            events,
+            stop: stop.child_token(),
         });
         Self {
             http_addr: config.http_addr,
@@ -120,7 +125,7 @@ impl App {
             draining,
             tasks: TaskTracker::new(),
             loads,
-            stop: CancellationToken::new(),
+            stop,
             clock,
         }
     }

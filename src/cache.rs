@@ -55,6 +55,7 @@ pub use status::StoreStatus;
 pub use store::StoreError;
 
 use crate::clock::{Clock, Moment};
+use crate::telemetry::events::Events;
 use counters::Counters;
 use fence::{Fence, Ticket};
 use flight::Landing;
@@ -149,9 +150,15 @@ struct Inner<S: Source> {
 // === impl Cache ===
 
 impl<S: Source> Cache<S> {
-    /// A cache over `source`; loads and writes run on `tasks`. Nothing is read from disk before
+    /// A cache over `source`; loads and writes run on `tasks`; what happens is told to `events`. Nothing is read from disk before
     /// [`Cache::open_store`].
-    pub fn new(source: S, config: Config, clock: Clock, tasks: TaskTracker) -> Self {
+    pub fn new(
+        source: S,
+        config: Config,
+        clock: Clock,
+        tasks: TaskTracker,
+        events: Events,
+    ) -> Self {
         let persistent = config.max_bytes > 0 && config.dir.is_some();
         let status = if persistent {
             StoreStatus::Opening
@@ -160,10 +167,10 @@ impl<S: Source> Cache<S> {
         };
         Self {
             inner: Arc::new(Inner {
-                tiers: Arc::new(Tiers::new(source, config)),
+                store: Shared::new(status, events.clone()),
+                tiers: Arc::new(Tiers::new(source, config, events)),
                 fence: Fence::new(),
                 turns: Turns::new(),
-                store: Shared::new(status),
                 opening_until: clock.now() + OPEN_PATIENCE,
                 clock,
                 tasks,

@@ -35,6 +35,7 @@ pub use warmup::Progress;
 
 use crate::cache::{self, Cache};
 use crate::clock::Clock;
+use crate::telemetry::events::Events;
 use crate::telemetry::metrics;
 use crate::upstream::Inventory;
 use idempotency::UnderWay;
@@ -184,6 +185,7 @@ pub struct Catalog {
     tasks: TaskTracker,
     under_way: UnderWay,
     workshop: Workshop,
+    events: Events,
 }
 
 // === impl Catalog ===
@@ -196,18 +198,20 @@ impl Catalog {
         inventory: Inventory,
         clock: Clock,
         tasks: TaskTracker,
+        events: Events,
     ) -> Self {
         // Three quarters at most, so that there is always room for what the rows are about.
         let index_bytes = usize::try_from(cache.max_bytes / 4 * 3).unwrap_or(usize::MAX);
         let source = Products::new(inventory, index_bytes, clock);
         Self {
-            cache: Cache::new(source, cache, clock, tasks.clone()),
+            cache: Cache::new(source, cache, clock, tasks.clone(), events.clone()),
             config,
             clock,
             progress: watch::Sender::new(Progress::default()),
             tasks,
             under_way: UnderWay::default(),
             workshop: Workshop::default(),
+            events,
         }
     }
 

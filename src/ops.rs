@@ -3,6 +3,7 @@
 
 mod admin;
 mod entries;
+mod events;
 mod invalidations;
 mod stats;
 
@@ -11,15 +12,17 @@ use crate::http::Draining;
 use crate::http::fault::{ErrorCode, Fault, NO_STORE};
 use crate::http::observe::{Listener, ObserveLayer};
 use crate::secrets::{Late, Secret};
+use crate::telemetry::events::Events;
 use crate::telemetry::metrics;
-use axum::Router;
 use axum::extract::{FromRef, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 /// Prometheus' text format.
@@ -42,6 +45,10 @@ pub struct OpsState {
     pub config: Config,
     /// Whether the service is on its way out.
     pub draining: Draining,
+    /// What happens, for whoever listens.
+    pub events: Events,
+    /// Cancelled when answers that would go on have to end.
+    pub stop: CancellationToken,
 }
 
 // === impl OpsState ===
@@ -63,6 +70,10 @@ pub fn router(state: OpsState) -> Router {
             get(entries::inspect).delete(entries::purge),
         )
         .route("/cache/invalidations", post(invalidations::invalidate))
+        .route(
+            "/events",
+            get(events::listen).layer(Extension(events::Places::default())),
+        )
         .fallback(async || Fault::new(ErrorCode::RouteNotFound))
         .method_not_allowed_fallback(async || Fault::new(ErrorCode::MethodNotAllowed))
         // Whatever an answer says of itself, nothing here is ever cached.

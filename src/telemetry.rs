@@ -1,6 +1,7 @@
-//! Logs, metrics, and the id that ties them together.
+//! Logs, metrics, events, and the id that ties them together.
 
 mod conversation;
+pub mod events;
 mod line;
 pub mod metrics;
 

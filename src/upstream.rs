@@ -23,6 +23,7 @@ use crate::clock::{Clock, Moment};
 use crate::product::{Amendment, Draft, Product, ProductId, PublishedMembers};
 use crate::secrets::{Late, Secret};
 use crate::telemetry::Conversation;
+use crate::telemetry::events::Events;
 use address::Addresses;
 use answer::Answer;
 use asked::Asked;
@@ -123,9 +124,9 @@ pub struct Inventory {
 // === impl Inventory ===
 
 impl Inventory {
-    /// Puts the outbound stack on `transport`.
-    pub fn new(config: Config, transport: Transport, clock: Clock) -> Self {
-        let observer = Observer::new(clock);
+    /// Puts the outbound stack on `transport`; what happens there is told to `events`.
+    pub fn new(config: Config, transport: Transport, clock: Clock, events: Events) -> Self {
+        let observer = Observer::new(clock, events);
         Self {
             stack: stack::build(&config, clock, observer.clone(), transport),
             addresses: Arc::new(Addresses::below(&config.base)),

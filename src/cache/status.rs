@@ -1,6 +1,7 @@
 //! How the persistent tier is doing, as the rest of the cache sees it.
 
 use super::store::{Disk, StoreError};
+use crate::telemetry::events::{Event, EventKind, Events};
 use crate::telemetry::metrics;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -37,6 +38,7 @@ pub(super) struct Shared<T> {
     status: Mutex<StoreStatus>,
     changed: Condvar,
     offer: Mutex<Option<Offer<T>>>,
+    events: Events,
     /// Cancelled when the thread has ended; empty if it never ran.
     ended: OnceLock<CancellationToken>,
 }
@@ -58,11 +60,12 @@ impl StoreStatus {
 // === impl Shared ===
 
 impl<T> Shared<T> {
-    pub fn new(status: StoreStatus) -> Arc<Self> {
+    pub fn new(status: StoreStatus, events: Events) -> Arc<Self> {
         Arc::new(Self {
             status: Mutex::new(status),
             changed: Condvar::new(),
             offer: Mutex::new(None),
+            events,
             ended: OnceLock::new(),
         })
     }
@@ -73,6 +76,10 @@ impl<T> Shared<T> {
 
     pub fn set_status(&self, status: StoreStatus) {
         metrics::store_up(status.is_up());
+        if let StoreStatus::Down(error) = &status {
+            self.events
+                .emit(Event::of(EventKind::StoreTrouble).cause(error.to_string()));
+        }
         *lock(&self.status) = status;
         self.changed.notify_all();
     }

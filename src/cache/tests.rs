@@ -173,7 +173,7 @@ impl Bench {
         };
         configure(&mut config);
         source.clock = Some(clock);
-        let cache = Cache::new(source, config, clock, TaskTracker::new());
+        let cache = Cache::new(source, config, clock, TaskTracker::new(), Events::new());
         Self { cache, clock }
     }
 

@@ -10,6 +10,7 @@ use super::memory::{Evicted, Memory, overhead_bytes};
 use super::record::{Content, Row};
 use super::{Config, Counters, EvictionCause, Known, Source};
 use crate::clock::Moment;
+use crate::telemetry::events::{EventKind, Events};
 use rustc_hash::FxBuildHasher;
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ pub(super) struct Tiers<S: Source> {
     pub journal: Journal<S::Key>,
     pub ledger: Ledger,
     pub counters: Counters,
+    pub events: Events,
     reserved: AtomicU64,
     /// When the upstream last vouched for anything held, in milliseconds.
     newest: AtomicU64,
@@ -55,7 +57,7 @@ const LISTINGS_LACKING: u8 = 2;
 // === impl Tiers ===
 
 impl<S: Source> Tiers<S> {
-    pub fn new(source: S, config: Config) -> Self {
+    pub fn new(source: S, config: Config, events: Events) -> Self {
         let rule = Rule {
             window: (!config.ttl.is_zero()).then_some(config.ttl),
             stale_while_revalidate: config.stale_while_revalidate,
@@ -69,6 +71,7 @@ impl<S: Source> Tiers<S> {
             journal: Journal::new(config.max_bytes > 0 && config.dir.is_some()),
             ledger: Ledger::default(),
             counters: Counters::default(),
+            events,
             reserved: AtomicU64::new(0),
             newest: AtomicU64::new(0),
             untrusted: AtomicBool::new(false),
@@ -336,6 +339,11 @@ impl<S: Source> Tiers<S> {
         })
     }
 
+    /// A key as events and log lines name it.
+    pub fn name(&self, key: &S::Key) -> String {
+        String::from_utf8_lossy(&self.source.encode_key(key)).into_owned()
+    }
+
     fn note_newest(&self, as_of: Moment) {
         self.newest.fetch_max(as_of.as_millis(), Ordering::Relaxed);
     }
@@ -354,6 +362,11 @@ impl<S: Source> Tiers<S> {
         self.counters
             .evicted(EvictionCause::Size, evicted.len() as u64);
         for (key, entry) in evicted {
+            self.events.emit_with(EventKind::Eviction, |event| {
+                event
+                    .key(self.name(&key))
+                    .cause(EvictionCause::Size.as_str())
+            });
             self.mark_row(&key, &entry, false);
         }
     }

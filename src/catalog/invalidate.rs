@@ -3,6 +3,7 @@
 use super::{Catalog, Stored};
 use crate::cache::Trust;
 use crate::product::ProductId;
+use crate::telemetry::events::{Event, EventKind};
 use std::sync::Arc;
 
 /// Which entries an invalidation means.
@@ -45,6 +46,17 @@ pub struct Invalidated {
 // === impl Selector ===
 
 impl Selector {
+    /// The word for its kind in events and log lines.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Ids(_) => "ids",
+            Self::Prefix(_) => "prefix",
+            Self::Category(_) => "category",
+            Self::Brand(_) => "brand",
+            Self::All => "all",
+        }
+    }
+
     fn selects(&self, id: &ProductId, stored: &Stored) -> bool {
         match self {
             Self::Ids(ids) => ids.contains(id),
@@ -52,6 +64,18 @@ impl Selector {
             Self::Category(category) => stored.labels().category.is_some_and(|of| of == *category),
             Self::Brand(brand) => stored.labels().brand.is_some_and(|of| of == *brand),
             Self::All => true,
+        }
+    }
+}
+
+// === impl Mode ===
+
+impl Mode {
+    /// The word for it in events.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Soft => "soft",
+            Self::Hard => "hard",
         }
     }
 }
@@ -74,6 +98,11 @@ impl Catalog {
         let selected = selected.await.unwrap_or_default();
         let invalidated = self.reckon(&selector, &selected);
         if !dry_run {
+            let (word, products) = (selector.as_str(), invalidated.products);
+            self.events.emit(
+                Event::of(EventKind::Invalidation)
+                    .cause(format!("{word}, {products} held, {}", mode.as_str())),
+            );
             self.apply(&selector, mode, &selected);
         }
         invalidated

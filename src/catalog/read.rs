@@ -336,6 +336,7 @@ mod tests {
     use crate::config::{Config, Environment, Profile};
     use crate::contract::Contract;
     use crate::product::{Comparison, Field, Operand, Representation, SortKey, Term};
+    use crate::telemetry::events::Events;
     use crate::upstream::Inventory;
     use crate::upstream::transport::in_process;
     use serde_json::{Value, json};
@@ -353,13 +354,14 @@ mod tests {
             .await
             .unwrap();
         let clock = Clock::start();
-        let inventory = Inventory::new(config.upstream, nobody(), clock);
+        let inventory = Inventory::new(config.upstream, nobody(), clock, Events::new());
         Catalog::new(
             config.catalog,
             config.cache,
             inventory,
             clock,
             TaskTracker::new(),
+            Events::new(),
         )
     }
 

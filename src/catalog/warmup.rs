@@ -10,6 +10,7 @@ use crate::cache::Listing;
 use crate::catalog::source::Products;
 use crate::clock::Moment;
 use crate::product::ProductId;
+use crate::telemetry::events::{Event, EventKind};
 use crate::telemetry::{Conversation, metrics};
 use crate::upstream::{Confirmed, RawPage, UpstreamError, Validators};
 use futures_util::FutureExt;
@@ -360,6 +361,10 @@ impl Catalog {
         });
         metrics::warmup_progress(1.0);
         metrics::index_complete(self.index().is_complete());
+        self.events.emit(
+            Event::of(EventKind::WarmUp)
+                .cause(format!("{confirmed} products confirmed, {removed} removed")),
+        );
         info!(
             confirmed,
             removed,

@@ -110,11 +110,8 @@ impl Order {
     /// The kind of its selector, and how many it names.
     fn selects(&self) -> (&'static str, usize) {
         match &self.selector {
-            Selector::Ids(ids) => ("ids", ids.len()),
-            Selector::Prefix(_) => ("prefix", 1),
-            Selector::Category(_) => ("category", 1),
-            Selector::Brand(_) => ("brand", 1),
-            Selector::All => ("all", 1),
+            Selector::Ids(ids) => (self.selector.as_str(), ids.len()),
+            _ => (self.selector.as_str(), 1),
         }
     }
 

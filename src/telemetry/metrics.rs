@@ -9,6 +9,7 @@ mod table;
 
 pub use table::ALL;
 
+use super::events::EventKind;
 use metrics::{Counter, Histogram, Unit, counter, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use metrics_process::Collector;
@@ -84,6 +85,12 @@ static CACHE_REQUESTS: LazyLock<[(&str, Counter); OUTCOMES.len()]> = LazyLock::n
             counter!(name::CACHE_REQUESTS, "outcome" => outcome),
         )
     })
+});
+
+/// Resolved once: reads count these too.
+static EVENTS: LazyLock<[Counter; EventKind::ALL.len()]> = LazyLock::new(|| {
+    install();
+    EventKind::WORDS.map(|word| counter!(name::EVENTS, "type" => word))
 });
 
 thread_local! {
@@ -212,6 +219,13 @@ pub fn index_complete(complete: bool) {
     gauge!(name::INDEX_COMPLETE).set(f64::from(complete));
 }
 
+/// Counts one event, told or not.
+pub fn event(kind: EventKind) {
+    if let Some(counter) = EVENTS.get(kind as usize) {
+        counter.increment(1);
+    }
+}
+
 /// Records one answered request. `route` is the matched path.
 pub fn http_request(method: &'static str, route: &str, status: u16, took: Duration) {
     HTTP_SERIES.with_borrow_mut(|known| {
@@ -327,6 +341,7 @@ mod tests {
         sync_ended("ok");
         sync_products(1);
         index_complete(true);
+        event(EventKind::Timeout);
         http_request(
             "GET",
             "/products/{productId}",

@@ -3,6 +3,7 @@
 use super::Reachability;
 use super::call::{AttemptOutcome, Call, Operation};
 use crate::clock::{Clock, Moment};
+use crate::telemetry::events::{EventKind, Events};
 use crate::telemetry::{Stopwatch, metrics};
 use bytes::Bytes;
 use http::StatusCode;
@@ -16,6 +17,7 @@ use tower::{BoxError, Layer, Service};
 #[derive(Clone, Debug)]
 pub(super) struct Observer {
     clock: Clock,
+    events: Events,
     known: Arc<Mutex<Known>>,
 }
 
@@ -65,9 +67,10 @@ struct Underway {
 // === impl Observer ===
 
 impl Observer {
-    pub(super) fn new(clock: Clock) -> Self {
+    pub(super) fn new(clock: Clock, events: Events) -> Self {
         Self {
             clock,
+            events,
             known: Arc::default(),
         }
     }
@@ -118,6 +121,11 @@ impl Observer {
     /// while all others work.
     fn record(&self, call: &Call, outcome: AttemptOutcome, took: Duration, verdict: Verdict) {
         metrics::upstream_request(call.operation.as_str(), outcome.as_str(), took);
+        if outcome == AttemptOutcome::Timeout {
+            self.events.emit_with(EventKind::Timeout, |event| {
+                event.cause(call.operation.as_str()).age(took)
+            });
+        }
         let now = self.clock.now();
         let mut known = self.lock();
         let failing = known.failing.take();

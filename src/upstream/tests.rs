@@ -41,7 +41,10 @@ where
         log.lock().unwrap().push(request);
         answer(nth)
     }));
-    (Inventory::new(config, transport, Clock::start()), seen)
+    (
+        Inventory::new(config, transport, Clock::start(), Events::new()),
+        seen,
+    )
 }
 
 /// Answers all attempts alike.

@@ -16,6 +16,7 @@ mod bundle;
 mod conditional;
 mod container;
 mod documentation;
+mod events;
 mod faults;
 mod fuzz;
 mod guard;

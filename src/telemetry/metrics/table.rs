@@ -1,5 +1,6 @@
 //! What is exported, as data: the recorder's help texts and the README's table come from here.
 
+use crate::telemetry::events::EventKind;
 use crate::telemetry::metrics::{Kind, Label, Metric};
 use metrics::Unit;
 
@@ -25,6 +26,7 @@ pub(super) mod name {
     pub const SYNCS: &str = "catalog_syncs_total";
     pub const SYNC_PRODUCTS: &str = "catalog_sync_products_total";
     pub const INDEX_COMPLETE: &str = "catalog_index_complete";
+    pub const EVENTS: &str = "catalog_events_total";
     pub const HTTP_DURATION: &str = "http_server_request_duration_seconds";
 }
 
@@ -83,6 +85,10 @@ const UPSTREAM_OUTCOME: Label = Label {
 const SYNC_RESULT: Label = Label {
     name: "result",
     values: &["ok", "failed", "unheeded"],
+};
+const EVENT_TYPE: Label = Label {
+    name: "type",
+    values: &EventKind::WORDS,
 };
 const METHOD: Label = Label {
     name: "method",
@@ -198,6 +204,11 @@ pub const ALL: &[Metric] = &[
         name::INDEX_COMPLETE,
         Unit::Count,
         "1 when lists are answered from the local index, else 0.",
+    ),
+    counter(
+        name::EVENTS,
+        &[EVENT_TYPE],
+        "Events, by type, whether told or left out of a sample.",
     ),
     histogram(
         name::HTTP_DURATION,

@@ -369,7 +369,7 @@ async fn a_page_that_is_too_long_is_asked_for_with_fewer_products() {
                 false => Err(transport::TransportError::TooLong(MAX_PAGE_BYTES).into()),
             })
         }));
-        let inventory = Inventory::new(config(), transport, Clock::start());
+        let inventory = Inventory::new(config(), transport, Clock::start(), Events::new());
         let page = inventory.list(asked[0], None, Conversation::new()).await;
         assert_eq!(page.is_ok(), longest > 0, "{page:?}");
         assert_eq!(*seen.lock().unwrap(), asked);
