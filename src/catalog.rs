@@ -26,7 +26,7 @@ pub use crate::product::{
 pub use batch::{BatchDone, BatchWrite};
 pub use health::{Check, CheckStatus, Health};
 pub use idempotency::{KEPT_FOR, KeptAnswer, NotRepeatable, Once, Repeatable};
-pub use invalidate::{Invalidated, Mode, Selector};
+pub use invalidate::{Invalidated, Job, JobState, Mode, Refill, Selector};
 pub use precondition::Precondition;
 pub use renditions::{Renditions, Shape, Unrenderable, encode};
 pub use standing::Standing;
@@ -35,13 +35,15 @@ pub use warmup::Progress;
 
 use crate::cache::{self, Cache};
 use crate::clock::Clock;
-use crate::telemetry::events::Events;
+use crate::telemetry::events::{Event, EventKind, Events};
 use crate::telemetry::metrics;
 use crate::upstream::Inventory;
 use idempotency::UnderWay;
 use index::Index;
+use invalidate::Jobs;
 use renditions::Workshop;
 use source::Products;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -184,6 +186,7 @@ pub struct Catalog {
     progress: watch::Sender<Progress>,
     tasks: TaskTracker,
     under_way: UnderWay,
+    jobs: Jobs,
     workshop: Workshop,
     events: Events,
 }
@@ -210,6 +213,7 @@ impl Catalog {
             progress: watch::Sender::new(Progress::default()),
             tasks,
             under_way: UnderWay::default(),
+            jobs: Jobs::default(),
             workshop: Workshop::default(),
             events,
         }
@@ -269,6 +273,11 @@ impl Catalog {
         metrics::cache_size(stats.entries, stats.bytes, stats.capacity_bytes);
         metrics::store_queue_length(stats.store_queue_length);
         metrics::index_complete(self.index().is_complete());
+        metrics::invalidation_oldest_pending(self.invalidation_pending());
+    }
+
+    fn tell(&self, kind: EventKind, cause: impl Into<Cow<'static, str>>) {
+        self.events.emit(Event::of(kind).cause(cause));
     }
 
     fn index(&self) -> &Index {

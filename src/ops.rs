@@ -16,7 +16,7 @@ use crate::telemetry::events::Events;
 use crate::telemetry::metrics;
 use axum::extract::{FromRef, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::get;
 use axum::{Extension, Router};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
@@ -69,11 +69,15 @@ pub fn router(state: OpsState) -> Router {
             "/cache/entries/{productId}",
             get(entries::inspect).delete(entries::purge),
         )
-        .route("/cache/invalidations", post(invalidations::invalidate))
         .route(
             "/events",
             get(events::listen).layer(Extension(events::Places::default())),
         )
+        .route(
+            "/cache/invalidations",
+            get(invalidations::list).post(invalidations::invalidate),
+        )
+        .route("/cache/invalidations/{id}", get(invalidations::find))
         .fallback(async || Fault::new(ErrorCode::RouteNotFound))
         .method_not_allowed_fallback(async || Fault::new(ErrorCode::MethodNotAllowed))
         // Whatever an answer says of itself, nothing here is ever cached.

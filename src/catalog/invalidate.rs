@@ -1,10 +1,21 @@
 //! Invalidating deliberately: by id, prefix, category, brand, or everything.
 
+mod estimate;
+mod jobs;
+
+pub(super) use estimate::DEBOUNCE;
+pub(super) use jobs::Jobs;
+pub use jobs::{Job, JobState, Refill};
+
 use super::{Catalog, Stored};
 use crate::cache::Trust;
 use crate::product::ProductId;
-use crate::telemetry::events::{Event, EventKind};
+use crate::telemetry::events::EventKind;
+use estimate::Pace;
 use std::sync::Arc;
+use std::time::Duration;
+use tracing::warn;
+use uuid::Uuid;
 
 /// Which entries an invalidation means.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +42,7 @@ pub enum Mode {
 }
 
 /// What an invalidation did, or would do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Invalidated {
     /// Entries selected.
     pub products: usize,
@@ -39,24 +50,13 @@ pub struct Invalidated {
     pub bytes: u64,
     /// Upstream calls that refilling takes.
     pub refill_calls: u64,
-    /// How long that is likely to take, in seconds, from how long the last call took.
+    /// Within which time it is done, in seconds; 0 only where no call is needed.
     pub estimated_seconds: u64,
 }
 
 // === impl Selector ===
 
 impl Selector {
-    /// The word for its kind in events and log lines.
-    pub const fn as_str(&self) -> &'static str {
-        match self {
-            Self::Ids(_) => "ids",
-            Self::Prefix(_) => "prefix",
-            Self::Category(_) => "category",
-            Self::Brand(_) => "brand",
-            Self::All => "all",
-        }
-    }
-
     fn selects(&self, id: &ProductId, stored: &Stored) -> bool {
         match self {
             Self::Ids(ids) => ids.contains(id),
@@ -66,12 +66,37 @@ impl Selector {
             Self::All => true,
         }
     }
+
+    /// Whether it means all that `other` means.
+    fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::All, _) => true,
+            (Self::Prefix(prefix), Self::Prefix(longer)) => longer.starts_with(prefix),
+            (Self::Prefix(prefix), _) => prefix.is_empty(),
+            _ => self == other,
+        }
+    }
+
+    fn is_broad(&self) -> bool {
+        !matches!(self, Self::Ids(_))
+    }
+
+    /// What it selects by: the word in orders, events and logs.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Ids(_) => "ids",
+            Self::Prefix(_) => "prefix",
+            Self::Category(_) => "category",
+            Self::Brand(_) => "brand",
+            Self::All => "all",
+        }
+    }
 }
 
 // === impl Mode ===
 
 impl Mode {
-    /// The word for it in events.
+    /// The word in orders, events and logs.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Soft => "soft",
@@ -81,31 +106,124 @@ impl Mode {
 }
 
 impl Catalog {
-    /// Invalidates what `selector` means; with `dry_run` only says what that would be.
+    /// Invalidates what `selector` means; with `dry_run` only says what that would be. What is broader
+    /// than ids is a job, which goes on when this returns.
     ///
     /// Softly invalidated by id, a product's next reader waits for the new value and gets the old one
     /// only if loading fails. After any other selector readers get stale answers at once, and the
-    /// refill is an ordinary listing pass, page by page, so that the inventory meets no flood.
+    /// refill is an ordinary listing pass, page by page, so that the inventory meets no flood. One pass does
+    /// for all that was ordered before it began.
     pub async fn invalidate(
         self: &Arc<Self>,
         selector: Selector,
         mode: Mode,
         dry_run: bool,
-    ) -> Invalidated {
-        let (catalog, chosen) = (Arc::clone(self), selector.clone());
-        // Looks at every entry: not on a thread that serves.
-        let selected = tokio::task::spawn_blocking(move || catalog.selected(&chosen));
-        let selected = selected.await.unwrap_or_default();
-        let invalidated = self.reckon(&selector, &selected);
-        if !dry_run {
-            let (word, products) = (selector.as_str(), invalidated.products);
-            self.events.emit(
-                Event::of(EventKind::Invalidation)
-                    .cause(format!("{word}, {products} held, {}", mode.as_str())),
-            );
-            self.apply(&selector, mode, &selected);
+    ) -> (Invalidated, Option<Job>) {
+        let catalog = Arc::clone(self);
+        // Looks at every entry: not on a thread that serves. Whoever hangs up cancels nothing.
+        let work = tokio::task::spawn_blocking(move || {
+            let selected = catalog.selected(&selector);
+            let invalidated = catalog.reckon(&selector, &selected);
+            if dry_run {
+                return (invalidated, None);
+            }
+            let (by, products) = (selector.as_str(), invalidated.products);
+            let cause = format!("{by}, {products} held, {}", mode.as_str());
+            catalog.tell(EventKind::Invalidation, cause);
+            catalog.apply(&selector, mode, &selected);
+            let job = selector
+                .is_broad()
+                .then(|| catalog.begin_job(selector, mode, invalidated.clone()));
+            (invalidated, job)
+        });
+        work.await.unwrap_or_default()
+    }
+
+    /// The last broad invalidations, the last one first.
+    pub fn jobs(&self) -> Vec<Job> {
+        let jobs = self.jobs.all().into_iter();
+        jobs.map(|job| self.with_refill(job)).collect()
+    }
+
+    /// One of the last broad invalidations.
+    pub fn job(&self, id: Uuid) -> Option<Job> {
+        self.jobs.get(id).map(|job| self.with_refill(job))
+    }
+
+    /// How long a job took, or has taken so far.
+    pub fn took(&self, job: &Job) -> Duration {
+        job.took(self.clock.now())
+    }
+
+    /// What keeps refills from going on at the moment.
+    pub fn refill_trouble(&self) -> Option<String> {
+        self.progress.borrow().trouble.clone()
+    }
+
+    /// How long the invalidation has waited that waits longest for its refill; zero where none does.
+    pub(super) fn invalidation_pending(&self) -> Duration {
+        let since = self.jobs.pending_since();
+        since.map_or(Duration::ZERO, |since| self.clock.now().since(since))
+    }
+
+    /// Waits a moment for further orders, if a broad one is why a pass begins.
+    pub(super) async fn gather_orders(&self) {
+        if self.jobs.pending_since().is_some() {
+            tokio::time::sleep(DEBOUNCE).await;
         }
-        invalidated
+    }
+
+    /// A pass that began after so many doubts has ended; `trouble` is why it confirmed nothing.
+    pub(super) fn end_jobs(&self, doubts: u64, trouble: Option<&'static str>, refill: Refill) {
+        let state = trouble.map_or(JobState::Done, JobState::Failed);
+        for job in self.jobs.end(doubts, state, refill, self.clock.now()) {
+            let (id, by) = (job.id, job.selector.as_str());
+            let seconds = job.took(self.clock.now()).as_secs_f64();
+            let outcome = match trouble {
+                None => format!("{by}, refilled after {seconds:.1} s"),
+                Some(why) => format!("{by}, not refilled: {why}"),
+            };
+            if let Some(why) = trouble {
+                warn!(%id, by, why, "An invalidation by {by} was not refilled: {why}");
+            }
+            self.tell(EventKind::Invalidation, outcome);
+        }
+    }
+
+    fn begin_job(&self, selector: Selector, mode: Mode, invalidated: Invalidated) -> Job {
+        let ordered_at = self.clock.now();
+        let is_on = self.cache.is_on();
+        let job = self.jobs.begin(Job {
+            id: Uuid::new_v4(),
+            selector,
+            mode,
+            invalidated,
+            ordered_at,
+            // Without a cache there is nothing to refill, and no pass.
+            ended_at: (!is_on).then_some(ordered_at),
+            state: match is_on {
+                true => JobState::Running,
+                false => JobState::Done,
+            },
+            refill: Refill::default(),
+            doubt: self.confirmation().doubts(),
+            pending_since: ordered_at,
+        });
+        self.want_listing();
+        job
+    }
+
+    /// The job with what is known of its refill by now.
+    fn with_refill(&self, mut job: Job) -> Job {
+        if job.state == JobState::Running {
+            let progress = self.progress.borrow();
+            let is_its_own = progress.running && progress.doubts >= job.doubt;
+            job.refill = Refill {
+                confirmed: if is_its_own { progress.confirmed } else { 0 },
+                total: progress.total,
+            };
+        }
+        job
     }
 
     fn selected(&self, selector: &Selector) -> Vec<(ProductId, usize)> {
@@ -119,31 +237,40 @@ impl Catalog {
     }
 
     fn reckon(&self, selector: &Selector, selected: &[(ProductId, usize)]) -> Invalidated {
-        let pages =
-            (self.index().len() as u64).div_ceil(self.inventory().config().page_size.into());
-        let refill_calls = match selector {
-            Selector::Ids(_) => selected.len() as u64,
-            _ if selected.is_empty() => 0,
-            _ => pages,
+        let inventory = self.inventory().config();
+        let progress = self.progress.borrow().clone();
+        let pace = Pace {
+            page: progress.page_took,
+            call: self.inventory().reachability().took,
+            longest_call: inventory.attempt_timeout,
+            most_calls: inventory.max_concurrent,
         };
-        let took = self.inventory().reachability().took.unwrap_or_default();
-        let seconds =
-            took.as_secs_f64() * f64::from(u32::try_from(refill_calls).unwrap_or(u32::MAX));
+        let (refill_calls, took) = match selector {
+            Selector::Ids(_) => {
+                let calls = selected.len() as u64;
+                (calls, pace.of_calls(calls))
+            }
+            _ if !self.cache.is_on() => (0, Duration::ZERO),
+            _ => {
+                let products = progress.total.max(Some(self.index().len() as u64));
+                let pages = products.unwrap_or_default();
+                // An empty list has a page too, and their number is asked for.
+                let calls = pages.div_ceil(inventory.page_size.into()).max(1) + 1;
+                let left = estimate::left(&progress, calls, inventory.page_size);
+                (calls, pace.of_pass(calls, left))
+            }
+        };
+        let seconds = took.as_secs() + u64::from(took.subsec_nanos() > 0);
         Invalidated {
             products: selected.len(),
             bytes: selected.iter().map(|(_, weight)| *weight as u64).sum(),
             refill_calls,
-            #[allow(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "a float to integer cast saturates, and the value is not negative"
-            )]
-            estimated_seconds: seconds.ceil() as u64,
+            estimated_seconds: seconds.max(u64::from(refill_calls > 0)),
         }
     }
 
     fn apply(&self, selector: &Selector, mode: Mode, selected: &[(ProductId, usize)]) {
-        if !matches!(selector, Selector::Ids(_)) {
+        if selector.is_broad() {
             // Also what is not held yet, but is being loaded.
             self.cache.outdate_loads();
             self.doubt_index();
@@ -171,9 +298,6 @@ impl Catalog {
                     self.cache.purge(id);
                 }
             }
-        }
-        if !matches!(selector, Selector::Ids(_)) {
-            self.want_listing();
         }
     }
 }

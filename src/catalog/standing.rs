@@ -37,7 +37,8 @@ struct State {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Begun {
     pub at: Moment,
-    doubts: u64,
+    /// The doubts that were there before it: what it confirms.
+    pub doubts: u64,
 }
 
 // === impl Confirmation ===
@@ -72,6 +73,11 @@ impl Confirmation {
             state.as_of = as_of;
             state.is_trusted = is_clean && as_of.is_some() && state.doubts == 0;
         }
+    }
+
+    /// How often somebody said that products had changed.
+    pub fn doubts(&self) -> u64 {
+        self.lock().doubts
     }
 
     /// As of when the whole index is known to be right.

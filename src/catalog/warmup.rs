@@ -3,14 +3,14 @@
 
 mod sync;
 
-use super::Catalog;
 use super::standing::Begun;
 use super::stored::Stored;
+use super::{Catalog, Refill};
 use crate::cache::Listing;
 use crate::catalog::source::Products;
 use crate::clock::Moment;
 use crate::product::ProductId;
-use crate::telemetry::events::{Event, EventKind};
+use crate::telemetry::events::EventKind;
 use crate::telemetry::{Conversation, metrics};
 use crate::upstream::{Confirmed, RawPage, UpstreamError, Validators};
 use futures_util::FutureExt;
@@ -52,12 +52,19 @@ pub struct Progress {
     pub ended_at: Option<Moment>,
     /// Why the page under way has failed so far.
     pub trouble: Option<String>,
+    /// How long a page of the last pass took on average, pauses after failures apart.
+    pub page_took: Option<Duration>,
+    /// Up to which of the doubts in the index it dispels them.
+    pub doubts: u64,
 }
 
 /// What a pass has gathered.
 struct Pass {
     began: Begun,
     reported: Moment,
+    pages: u32,
+    /// How long it waited after failures.
+    paused: Duration,
     cause: Conversation,
     /// Products the inventory lists in a form that can not be used: what we hold of them is kept.
     unusable: BTreeSet<ProductId>,
@@ -106,8 +113,7 @@ impl Catalog {
                 self.rest(None, &mut course).await;
             }
             loop {
-                // What was wanted before this pass is what it does.
-                let _ = self.wanted().notified().now_or_never();
+                self.gather_orders().await;
                 let began = self.clock.now();
                 if self.pass(&stop).await.is_err() {
                     return;
@@ -159,6 +165,8 @@ impl Catalog {
         let mut pass = Pass {
             began: self.confirmation().begin(now),
             reported: now,
+            pages: 0,
+            paused: Duration::ZERO,
             cause: Conversation::new(),
             unusable: BTreeSet::new(),
         };
@@ -167,11 +175,13 @@ impl Catalog {
                 running: true,
                 passes: progress.passes,
                 ended_at: progress.ended_at,
+                page_took: progress.page_took,
                 ..Progress::default()
             };
         });
         let total = self.inventory().count(pass.cause).await.ok().flatten();
         self.progress.send_modify(|progress| progress.total = total);
+        self.tell(EventKind::WarmUp, "begun");
         info!(total, "Listing the inventory's products");
         let mut failures = 0;
         while !self.walk(&mut pass, stop).await? {
@@ -192,8 +202,14 @@ impl Catalog {
         pass: &mut Pass,
         stop: &CancellationToken,
     ) -> Result<bool, Stopped> {
+        // What was wanted before this is what it does.
+        let _ = self.wanted().notified().now_or_never();
         pass.began = self.confirmation().begin(self.clock.now());
-        self.progress.send_modify(|progress| progress.confirmed = 0);
+        (pass.pages, pass.paused) = (0, Duration::ZERO);
+        self.progress.send_modify(|progress| {
+            progress.confirmed = 0;
+            progress.doubts = pass.began.doubts;
+        });
         let mut after: Option<String> = None;
         let mut met = HashSet::new();
         let mut decoding = None;
@@ -226,7 +242,7 @@ impl Catalog {
     async fn fetch(
         &self,
         after: Option<&str>,
-        pass: &Pass,
+        pass: &mut Pass,
         stop: &CancellationToken,
     ) -> Result<Option<(RawPage, Listing<Products>)>, Stopped> {
         let mut failures = 0;
@@ -236,6 +252,7 @@ impl Catalog {
             let size = self.inventory().config().page_size;
             match self.inventory().list(size, after, pass.cause).await {
                 Ok(page) => {
+                    pass.pages += 1;
                     self.progress
                         .send_modify(|progress| progress.trouble = None);
                     return Ok(Some((page, listing)));
@@ -247,6 +264,7 @@ impl Catalog {
                     if after.is_some() && failures >= CURSOR_ATTEMPTS {
                         return Ok(None);
                     }
+                    pass.paused += pause;
                     sleep_unless(pause, stop).await?;
                 }
             }
@@ -335,8 +353,9 @@ impl Catalog {
         let listing = self.cache.begin_listing();
         let confirmed = self.progress.borrow().confirmed;
         let unlisted = self.index().older_than(pass.began.at);
-        let mut removed = 0;
+        let (mut removed, mut trouble) = (0, None);
         if confirmed == 0 && !unlisted.is_empty() {
+            trouble = Some("the inventory lists no products at all");
             warn!(
                 known = unlisted.len(),
                 "The inventory lists no products at all; those known are kept until they expire"
@@ -354,22 +373,24 @@ impl Catalog {
         }
         self.cache.listed();
         let now = self.clock.now();
+        let took = now.since(pass.began.at);
         self.progress.send_modify(|progress| {
             progress.running = false;
+            progress.page_took = Some(took.saturating_sub(pass.paused) / pass.pages.max(1));
             progress.passes += 1;
             progress.ended_at = Some(now);
         });
+        let total = self.progress.borrow().total.or(Some(confirmed));
+        self.end_jobs(pass.began.doubts, trouble, Refill { confirmed, total });
         metrics::warmup_progress(1.0);
         metrics::index_complete(self.index().is_complete());
-        self.events.emit(
-            Event::of(EventKind::WarmUp)
-                .cause(format!("{confirmed} products confirmed, {removed} removed")),
-        );
+        let cause = format!("ended: {confirmed} products confirmed, {removed} removed");
+        self.tell(EventKind::WarmUp, cause);
         info!(
             confirmed,
             removed,
             skipped = self.progress.borrow().skipped,
-            took_ms = u64::try_from(now.since(pass.began.at).as_millis()).unwrap_or(u64::MAX),
+            took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             "Listed {confirmed} products; {removed} that are no longer listed were removed"
         );
     }

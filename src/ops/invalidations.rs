@@ -1,4 +1,8 @@
-//! Invalidations: telling the cache that what it holds is no longer so.
+//! Invalidations: telling the cache that what it holds is no longer so, and watching what comes of it.
+
+mod job;
+
+pub(super) use job::{find, list};
 
 use super::admin::Admin;
 use crate::catalog::{Catalog, Invalidated, Mode, ProductId, Selector};
@@ -6,8 +10,7 @@ use crate::http::extract::JsonBody;
 use crate::http::fault::{ErrorCode, Fault, Reason};
 use axum::extract::State;
 use axum::response::Response;
-use http::header::LOCATION;
-use http::{HeaderValue, StatusCode};
+use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -18,8 +21,8 @@ const MOST_IDS: usize = 1000;
 /// An order with more ids that are none is answered with the first of them.
 const MOST_PROBLEMS: usize = 100;
 
-/// Where to watch a broad invalidation: its refill is a listing pass, whose progress is told there.
-const PROGRESS: HeaderValue = HeaderValue::from_static("/cache/stats");
+/// The longest text that products can be selected by, in bytes.
+const LONGEST_TEXT: usize = 1024;
 
 /// What was asked for.
 #[derive(Debug, PartialEq, Eq)]
@@ -67,25 +70,29 @@ pub(super) async fn invalidate(
     State(catalog): State<Arc<Catalog>>,
     body: JsonBody,
 ) -> Result<Response, Fault> {
-    let order = Order::parse(&body.0)?;
-    let status = order.status();
-    let (selector, count) = order.selects();
-    let (mode, dry_run) = (order.mode, order.dry_run);
-    tracing::info!(
+    let Order {
         selector,
-        count,
-        ?mode,
+        mode,
         dry_run,
-        "Invalidation ordered by an operator"
+    } = Order::parse(&body.0)?;
+    let by = selector.as_str();
+    let count = match &selector {
+        Selector::Ids(ids) => ids.len(),
+        _ => 1,
+    };
+    let mode_word = mode.as_str();
+    tracing::info!(
+        by,
+        count,
+        mode = mode_word,
+        dry_run,
+        "Invalidation by {by} ordered by an operator"
     );
-    let outcome = catalog
-        .invalidate(order.selector, order.mode, order.dry_run)
-        .await;
-    let mut response = super::json(status, &OutcomeBody::new(&outcome, order.dry_run));
-    if status == StatusCode::ACCEPTED {
-        response.headers_mut().insert(LOCATION, PROGRESS);
-    }
-    Ok(response)
+    let (outcome, job) = catalog.invalidate(selector, mode, dry_run).await;
+    Ok(match job {
+        Some(job) => job::accepted(&catalog, &job),
+        None => super::json(StatusCode::OK, &OutcomeBody::new(&outcome, dry_run)),
+    })
 }
 
 // === impl Order ===
@@ -106,25 +113,6 @@ impl Order {
             dry_run,
         })
     }
-
-    /// The kind of its selector, and how many it names.
-    fn selects(&self) -> (&'static str, usize) {
-        match &self.selector {
-            Selector::Ids(ids) => (self.selector.as_str(), ids.len()),
-            _ => (self.selector.as_str(), 1),
-        }
-    }
-
-    /// Ids are done with when they are answered; what is broader goes on in the background.
-    fn status(&self) -> StatusCode {
-        match self.selector {
-            Selector::Ids(_) => StatusCode::OK,
-            _ if self.dry_run => StatusCode::OK,
-            Selector::Prefix(_) | Selector::Category(_) | Selector::Brand(_) | Selector::All => {
-                StatusCode::ACCEPTED
-            }
-        }
-    }
 }
 
 // === impl OrderBody ===
@@ -135,9 +123,9 @@ impl OrderBody {
         let ids = self.ids.map(ids).transpose()?;
         let mut given = [
             ids.map(Selector::Ids),
-            self.prefix.map(Selector::Prefix),
-            self.category.map(Selector::Category),
-            self.brand.map(Selector::Brand),
+            text("prefix", self.prefix)?.map(Selector::Prefix),
+            text("category", self.category)?.map(Selector::Category),
+            text("brand", self.brand)?.map(Selector::Brand),
             self.all.then_some(Selector::All),
         ]
         .into_iter()
@@ -171,6 +159,18 @@ impl OutcomeBody {
             estimated_seconds: outcome.estimated_seconds,
             dry_run,
         }
+    }
+}
+
+/// A text to select by, if it is not too long to be one.
+fn text(member: &'static str, text: Option<String>) -> Result<Option<String>, Fault> {
+    match text {
+        Some(text) if text.len() > LONGEST_TEXT => Err(Fault::all(vec![Reason {
+            description: Cow::Borrowed("At most 1,024 bytes."),
+            field: Some(member.to_owned()),
+            ..Reason::new(ErrorCode::InvalidField)
+        }])),
+        text => Ok(text),
     }
 }
 
@@ -215,52 +215,40 @@ mod tests {
 
     #[test]
     fn one_selector_is_understood_with_its_mode() {
-        for (body, selector, mode, dry_run, status) in [
+        for (body, selector, mode, dry_run) in [
             (
                 r#"{"ids":["a","b"]}"#,
                 Selector::Ids(vec![id("a"), id("b")]),
                 Soft,
                 false,
-                200,
             ),
             (
                 r#"{"ids":[],"mode":"hard"}"#,
                 Selector::Ids(vec![]),
                 Hard,
                 false,
-                200,
             ),
             (
                 r#"{"prefix":"LAPTOP-"}"#,
                 Selector::Prefix("LAPTOP-".into()),
                 Soft,
                 false,
-                202,
             ),
             (
                 r#"{"category":"x","mode":"soft"}"#,
                 Selector::Category("x".into()),
                 Soft,
                 false,
-                202,
             ),
             (
                 r#"{"brand":"y","dryRun":true}"#,
                 Selector::Brand("y".into()),
                 Soft,
                 true,
-                200,
             ),
-            (
-                r#"{"all":true,"mode":"hard"}"#,
-                Selector::All,
-                Hard,
-                false,
-                202,
-            ),
+            (r#"{"all":true,"mode":"hard"}"#, Selector::All, Hard, false),
         ] {
             let order = Order::parse(body.as_bytes()).unwrap();
-            assert_eq!(order.status(), status, "{body}");
             let expected = Order {
                 selector,
                 mode,
@@ -276,7 +264,7 @@ mod tests {
             let ids = vec![id; count];
             Order::parse(serde_json::json!({ "ids": ids }).to_string().as_bytes())
         };
-        assert_eq!(order("a", 1000).unwrap().selects(), ("ids", 1000));
+        assert!(order("a", 1000).is_ok());
         for (id, count, problems) in [("a", 1001, 1), ("a b", 1000, 100), ("a b", 1001, 1)] {
             let mut response = order(id, count).unwrap_err().into_response();
             Fault::render(&mut response, crate::telemetry::Conversation::new());
@@ -303,6 +291,7 @@ mod tests {
             r#"{"ids":"a"}"#,
             r#"{"all":true,"mode":"harder"}"#,
             r#"{"everything":true}"#,
+            &format!(r#"{{"brand":"{}"}}"#, "b".repeat(1025)),
         ] {
             let fault = Order::parse(body.as_bytes()).expect_err(body);
             assert_eq!(fault.status(), 400, "{body}");

@@ -226,6 +226,11 @@ pub fn event(kind: EventKind) {
     }
 }
 
+/// Tells how long the broad invalidation that waits longest for its refill has waited.
+pub fn invalidation_oldest_pending(waited: Duration) {
+    gauge!(name::INVALIDATION_PENDING).set(waited.as_secs_f64());
+}
+
 /// Records one answered request. `route` is the matched path.
 pub fn http_request(method: &'static str, route: &str, status: u16, took: Duration) {
     HTTP_SERIES.with_borrow_mut(|known| {
@@ -342,6 +347,7 @@ mod tests {
         sync_products(1);
         index_complete(true);
         event(EventKind::Timeout);
+        invalidation_oldest_pending(Duration::ZERO);
         http_request(
             "GET",
             "/products/{productId}",

@@ -24,6 +24,7 @@ mod harness;
 mod health;
 mod house;
 mod idempotency;
+mod invalidating;
 mod issuer;
 mod listing;
 mod negotiation;

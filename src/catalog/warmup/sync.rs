@@ -4,6 +4,7 @@
 
 use super::{Catalog, TakenIn};
 use crate::clock::Moment;
+use crate::telemetry::events::EventKind;
 use crate::telemetry::{Conversation, metrics};
 use crate::upstream::UpstreamError;
 use jiff::Timestamp;
@@ -12,7 +13,7 @@ use std::collections::HashSet;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::time::Duration;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
 /// How far a sync looks back beyond the begin of the one before it: the inventory's clock is another,
 /// and its dates may be whole seconds.
@@ -99,7 +100,7 @@ impl Catalog {
             });
             match synced {
                 Ok(confirmed) => {
-                    note_synced(confirmed, course);
+                    self.note_synced(confirmed, course);
                     course.unheeded = 0;
                     course.caught_up(began);
                 }
@@ -116,6 +117,16 @@ impl Catalog {
                     warn!(%error, "What changed in the inventory could not be read ({error}); trying again in {interval:.1?}");
                 }
             }
+        }
+    }
+
+    fn note_synced(&self, confirmed: u64, course: &Course) {
+        if course.unheeded > 0 {
+            info!("The inventory tells what changed again");
+        }
+        if confirmed > 0 {
+            let cause = format!("sync: {confirmed} products changed");
+            self.tell(EventKind::WarmUp, cause);
         }
     }
 
@@ -163,16 +174,6 @@ impl Catalog {
                 next => after = next,
             }
         }
-    }
-}
-
-fn note_synced(confirmed: u64, course: &Course) {
-    if course.unheeded > 0 {
-        info!("The inventory tells what changed again");
-    }
-    match confirmed {
-        0 => debug!("Nothing changed in the inventory"),
-        _ => info!(confirmed, "{confirmed} products changed in the inventory"),
     }
 }
 

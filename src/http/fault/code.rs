@@ -93,6 +93,8 @@ pub enum ErrorCode {
     AdminDisabled,
     /// The cache holds nothing under this id.
     EntryNotFound,
+    /// None of the last invalidations has this id.
+    InvalidationNotFound,
     /// An invalidation must say which entries, in exactly one way.
     InvalidSelector,
 }
@@ -101,7 +103,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All of them.
-    pub const ALL: [Self; 45] = [
+    pub const ALL: [Self; 46] = [
         Self::RouteNotFound,
         Self::MethodNotAllowed,
         Self::UriTooLong,
@@ -146,6 +148,7 @@ impl ErrorCode {
         Self::WritesDisabled,
         Self::AdminDisabled,
         Self::EntryNotFound,
+        Self::InvalidationNotFound,
         Self::InvalidSelector,
     ];
 
@@ -196,6 +199,7 @@ impl ErrorCode {
             Self::WritesDisabled => "WRITES_DISABLED",
             Self::AdminDisabled => "ADMIN_DISABLED",
             Self::EntryNotFound => "ENTRY_NOT_FOUND",
+            Self::InvalidationNotFound => "INVALIDATION_NOT_FOUND",
             Self::InvalidSelector => "INVALID_SELECTOR",
         }
     }
@@ -231,7 +235,8 @@ impl ErrorCode {
             | Self::ProductNotFound
             | Self::CategoryNotFound
             | Self::BrandNotFound
-            | Self::EntryNotFound => StatusCode::NOT_FOUND,
+            | Self::EntryNotFound
+            | Self::InvalidationNotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
             Self::ProductConflict
@@ -306,6 +311,7 @@ impl ErrorCode {
             Self::WritesDisabled => "Writes are switched off here.",
             Self::AdminDisabled => "Changes are switched off here.",
             Self::EntryNotFound => "The cache knows nothing about this id.",
+            Self::InvalidationNotFound => "None of the last 100 invalidations has this id.",
             Self::InvalidSelector => {
                 "Say which entries in exactly one way: ids, prefix, category, brand or all."
             }

@@ -122,6 +122,7 @@ impl Traits {
             | ErrorCode::MethodNotAllowed
             | ErrorCode::AdminDisabled
             | ErrorCode::EntryNotFound
+            | ErrorCode::InvalidationNotFound
             | ErrorCode::InvalidSelector => false,
             ErrorCode::UriTooLong
             | ErrorCode::CredentialInQuery

@@ -187,6 +187,7 @@ fn every_error_answer_shows_the_codes_it_may_have() {
                 | ErrorCode::MethodNotAllowed
                 | ErrorCode::AdminDisabled
                 | ErrorCode::EntryNotFound
+                | ErrorCode::InvalidationNotFound
                 | ErrorCode::InvalidSelector
         );
         assert_eq!(shown.contains(&code), !elsewhere, "{}", code.as_str());

@@ -45,7 +45,7 @@ pub enum EventKind {
     Eviction,
     /// An operator had entries invalidated.
     Invalidation,
-    /// A pass over the upstream's list ended.
+    /// The upstream's list is read: a pass began or ended, or brought what changed.
     WarmUp,
     /// The persistent tier can not be used.
     StoreTrouble,
@@ -190,7 +190,7 @@ impl EventKind {
             Self::RateLimited => "A call was one too many",
             Self::Eviction => "An entry left memory",
             Self::Invalidation => "Entries were invalidated",
-            Self::WarmUp => "A pass over the inventory's list ended",
+            Self::WarmUp => "The inventory's list is read",
             Self::StoreTrouble => "The persistent tier can not be used",
             Self::ShadowDifference => "A fresh value differed from the inventory's",
         }

@@ -27,6 +27,7 @@ pub(super) mod name {
     pub const SYNC_PRODUCTS: &str = "catalog_sync_products_total";
     pub const INDEX_COMPLETE: &str = "catalog_index_complete";
     pub const EVENTS: &str = "catalog_events_total";
+    pub const INVALIDATION_PENDING: &str = "catalog_invalidation_oldest_pending_seconds";
     pub const HTTP_DURATION: &str = "http_server_request_duration_seconds";
 }
 
@@ -209,6 +210,11 @@ pub const ALL: &[Metric] = &[
         name::EVENTS,
         &[EVENT_TYPE],
         "Events, by type, whether told or left out of a sample.",
+    ),
+    gauge(
+        name::INVALIDATION_PENDING,
+        Unit::Seconds,
+        "How long the broad invalidation that waits longest for its refill has waited; 0 where none does.",
     ),
     histogram(
         name::HTTP_DURATION,
