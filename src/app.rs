@@ -141,6 +141,9 @@ impl App {
             .spawn(async move { stop.run_until_cancelled(authority.keep_keys()).await });
         let (warm, probe) = (Arc::clone(&self.catalog), Arc::clone(&self.catalog));
         self.tasks.spawn(warm.keep_warm(self.stop.child_token()));
+        let contracts = Arc::clone(&self.catalog);
+        self.tasks
+            .spawn(contracts.keep_contracts(self.stop.child_token()));
         self.tasks
             .spawn(probe.keep_probing(self.stop.child_token()));
         for pending in std::mem::take(&mut self.pending) {

@@ -19,12 +19,14 @@
 
 mod absence;
 mod contract;
+mod contracts;
 mod counters;
 mod entry;
 mod fence;
 mod flight;
 mod freshness;
 mod generations;
+mod governed;
 mod inspect;
 mod journal;
 mod ledger;
@@ -33,6 +35,7 @@ mod queue;
 mod read;
 mod record;
 mod records;
+mod served;
 mod source;
 mod status;
 mod store;
@@ -45,11 +48,13 @@ mod writer;
 mod tests;
 
 pub use contract::{Contract, ContractStats, Degrade, Pattern};
+pub use contracts::ContractsConfig;
 pub use counters::{EvictionCause, Outcome, Stats};
 pub use entry::Entry;
 pub use freshness::Trust;
 pub use inspect::Inspection;
 pub use ledger::RecordKey;
+pub use served::{Demand, ReadError, Served};
 pub use source::{Change, Known, Loaded, Purpose, Restored, Source};
 pub use status::StoreStatus;
 pub use store::StoreError;
@@ -80,6 +85,11 @@ pub struct Config {
     pub grace: Duration,
     /// `CACHE_STALE_WHILE_REVALIDATE_SECONDS`: how long past the window readers do not wait for the refresh.
     pub stale_while_revalidate: Duration,
+    /// `UPSTREAM_SOFT_TIMEOUT_MS`: how long a reader waits for the refresh of a value that is held and in
+    /// grace; `None`: until that ends.
+    pub soft_timeout: Option<Duration>,
+    /// How freshness contracts are kept; `None` where they are not (`CONTRACTS_ENABLED`).
+    pub contracts: Option<ContractsConfig>,
     /// `CACHE_NEGATIVE_TTL_SECONDS`: how long "there is no such key" is remembered.
     pub negative_ttl: Duration,
     /// `CACHE_FAIL_THROTTLE_MS`: how long after a failed load its key is not tried again.
@@ -92,28 +102,6 @@ pub struct Config {
     pub dir: Option<PathBuf>,
     /// What the stored values depend on beside the keys; a store of another lineage is discarded.
     pub lineage: String,
-}
-
-/// A value, and how it was come by.
-#[derive(Debug)]
-pub struct Served<V> {
-    /// The value.
-    pub entry: Arc<Entry<V>>,
-    /// How the read was satisfied.
-    pub outcome: Outcome,
-    /// What remains of the window; zero when stale, [`Duration::MAX`] if it never ends.
-    pub remaining: Duration,
-}
-
-/// Why a read gave no value.
-#[derive(Debug)]
-pub enum ReadError<G, E> {
-    /// There is no such key. `Negative` where that was known without asking.
-    Gone(G, Outcome),
-    /// The source failed, and nothing held was good enough.
-    Failed(Arc<E>),
-    /// The loader panicked.
-    Crashed,
 }
 
 /// A listing under way: draw one before asking for a page, and confirm the page's values with it.
@@ -150,8 +138,8 @@ struct Inner<S: Source> {
 // === impl Cache ===
 
 impl<S: Source> Cache<S> {
-    /// A cache over `source`; loads and writes run on `tasks`; what happens is told to `events`. Nothing is read from disk before
-    /// [`Cache::open_store`].
+    /// A cache over `source`; loads and writes run on `tasks`; what happens is told to `events`. Nothing is
+    /// read from disk before [`Cache::open_store`].
     pub fn new(
         source: S,
         config: Config,
@@ -168,7 +156,7 @@ impl<S: Source> Cache<S> {
         Self {
             inner: Arc::new(Inner {
                 store: Shared::new(status, events.clone()),
-                tiers: Arc::new(Tiers::new(source, config, events)),
+                tiers: Arc::new(Tiers::new(source, config, clock, events)),
                 fence: Fence::new(),
                 turns: Turns::new(),
                 opening_until: clock.now() + OPEN_PATIENCE,
@@ -202,52 +190,6 @@ impl<S: Source> Cache<S> {
                 drop(closed);
             })?;
         Ok(())
-    }
-
-    /// Reads a key: from memory where its window allows, else through one load. Counted.
-    ///
-    /// # Errors
-    /// Every [`ReadError`].
-    pub async fn get(
-        &self,
-        key: &S::Key,
-        cause: S::Cause,
-    ) -> Result<Served<S::Value>, ReadError<S::Gone, S::Error>> {
-        let result = self.look(key, cause).await;
-        self.inner.tiers.counters.read(match &result {
-            Ok(served) => served.outcome,
-            Err(ReadError::Gone(_, outcome)) => *outcome,
-            Err(ReadError::Failed(_) | ReadError::Crashed) => Outcome::Error,
-        });
-        result
-    }
-
-    /// Reads a key like [`Cache::get`], uncounted: for answers that are made of many keys.
-    ///
-    /// # Errors
-    /// Every [`ReadError`].
-    pub async fn look(
-        &self,
-        key: &S::Key,
-        cause: S::Cause,
-    ) -> Result<Served<S::Value>, ReadError<S::Gone, S::Error>> {
-        let now = self.inner.clock.now();
-        let held = self.inner.tiers.get(key);
-        match held {
-            Some(entry) => match entry.judge(&self.inner.tiers.rule, now) {
-                Verdict::Fresh { remaining } => Ok(Served {
-                    entry,
-                    outcome: Outcome::Hit,
-                    remaining,
-                }),
-                verdict => {
-                    self.inner
-                        .read_past_window(key, entry, verdict, cause)
-                        .await
-                }
-            },
-            None => self.inner.read_absent(key, cause).await,
-        }
     }
 
     /// How much longer it is remembered that there is no such key; zero where it is not.
@@ -296,12 +238,7 @@ impl<S: Source> Cache<S> {
         );
         let held = tiers.peek(key);
         let entry = held.filter(|held| held.as_of() >= as_of).unwrap_or(listed);
-        let remaining = entry.judge(&tiers.rule, self.inner.clock.now()).remaining();
-        Served {
-            entry,
-            outcome: Outcome::Miss,
-            remaining,
-        }
+        self.inner.serve(entry)
     }
 
     /// Removes a key that the source of truth no longer lists, unless something newer is known of it.

@@ -36,7 +36,7 @@ pub use warmup::Progress;
 use crate::cache::{self, Cache};
 use crate::clock::Clock;
 use crate::telemetry::events::{Event, EventKind, Events};
-use crate::telemetry::metrics;
+use crate::telemetry::{Conversation, metrics};
 use crate::upstream::Inventory;
 use idempotency::UnderWay;
 use index::Index;
@@ -47,6 +47,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// What the catalogue itself is told; its parts have their own configuration.
@@ -71,6 +72,12 @@ pub struct Served {
     pub outcome: Outcome,
     /// What remains of the window in which the value is fresh; zero when stale.
     pub remaining: Duration,
+    /// The freshness contract that it is under.
+    pub contract: Option<Arc<str>>,
+    /// Whether the reader waited for a load that others had started.
+    pub collapsed: bool,
+    /// Whether what was loaded for the reader was kept.
+    pub is_kept: bool,
 }
 
 /// One page of the collection.
@@ -170,6 +177,9 @@ pub enum CatalogError {
         /// What the last attempt ran into, for the log.
         cause: String,
     },
+    /// Nothing held will do, and the caller wants the inventory left alone (504).
+    #[error("nothing that is cached will do")]
+    NotCached,
     /// Whether the write was applied is not known; the cached copy was dropped.
     #[error("the outcome of the write is not known: {cause}")]
     OutcomeUnknown {
@@ -242,6 +252,11 @@ impl Catalog {
         self.cache.restored().await;
     }
 
+    /// Refreshes what is under a freshness contract ahead of its window, until `stop` is cancelled.
+    pub async fn keep_contracts(self: Arc<Self>, stop: CancellationToken) {
+        self.cache.keep_contracts(Conversation::new, stop).await;
+    }
+
     /// How far the listing is, now and as it changes.
     pub fn progress(&self) -> watch::Receiver<Progress> {
         self.progress.subscribe()
@@ -297,6 +312,9 @@ impl From<cache::Served<Stored>> for Served {
             stored: served.entry,
             outcome: served.outcome,
             remaining: served.remaining,
+            contract: served.contract,
+            collapsed: served.collapsed,
+            is_kept: served.is_kept,
         }
     }
 }

@@ -82,6 +82,16 @@ impl std::ops::Add<Duration> for Moment {
     }
 }
 
+impl std::ops::Sub<Duration> for Moment {
+    type Output = Self;
+
+    /// Times before 1970 count as 1970.
+    fn sub(self, by: Duration) -> Self {
+        let by = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
+        Self(self.0.saturating_sub(by))
+    }
+}
+
 impl From<SystemTime> for Moment {
     /// Times before 1970 count as 1970.
     fn from(time: SystemTime) -> Self {

@@ -112,9 +112,10 @@ impl EvictionCause {
 // === impl Counters ===
 
 impl Counters {
-    pub fn read(&self, outcome: Outcome) {
-        count(&self.requests, outcome as usize, 1);
+    /// Counts a read; returns how many had the same outcome before.
+    pub fn read(&self, outcome: Outcome) -> u64 {
         metrics::cache_request(outcome.as_str());
+        count(&self.requests, outcome as usize, 1)
     }
 
     pub fn evicted(&self, cause: EvictionCause, entries: u64) {
@@ -149,8 +150,8 @@ impl Counters {
     }
 }
 
-fn count(counters: &[AtomicU64], at: usize, by: u64) {
-    if let Some(counter) = counters.get(at) {
-        counter.fetch_add(by, Ordering::Relaxed);
-    }
+/// Adds to a counter; returns what it was.
+fn count(counters: &[AtomicU64], at: usize, by: u64) -> u64 {
+    let counter = counters.get(at);
+    counter.map_or(0, |counter| counter.fetch_add(by, Ordering::Relaxed))
 }

@@ -1,9 +1,10 @@
 //! One cached value with its times.
 
+use super::contracts::ContractNumber;
 use super::freshness::{Rule, Trust, Verdict};
 use crate::clock::Moment;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 
 /// A cached value. Confirming it anew moves its time in place, so whoever holds it sees that too.
 #[derive(Debug)]
@@ -11,11 +12,17 @@ pub struct Entry<V> {
     value: V,
     /// Milliseconds since the epoch at which the upstream last vouched for the value.
     as_of: AtomicU64,
-    trust: AtomicU8,
+    weight_bytes: u32,
+    /// Its place in the book of contracts; zero if it has none.
+    slot: AtomicU32,
     /// By how many thousandths its window is shortened, so that entries loaded together do not
     /// expire together.
     jitter_per_mille: u16,
-    weight_bytes: u32,
+    /// The number of the contract it is under; zero if there is none.
+    contract: AtomicU16,
+    trust: AtomicU8,
+    /// Whether a reader has asked for it to be refreshed before its window ends.
+    is_eager: AtomicBool,
 }
 
 // === impl Entry ===
@@ -26,17 +33,26 @@ impl<V> Entry<V> {
         Self {
             value,
             as_of: AtomicU64::new(as_of.as_millis()),
-            trust: AtomicU8::new(Trust::Confirmed as u8),
-            jitter_per_mille,
             weight_bytes: u32::try_from(weight_bytes).unwrap_or(u32::MAX),
+            slot: AtomicU32::new(0),
+            jitter_per_mille,
+            contract: AtomicU16::new(0),
+            trust: AtomicU8::new(Trust::Confirmed as u8),
+            is_eager: AtomicBool::new(false),
         }
+    }
+
+    /// The same under the contract of this number.
+    pub fn under(self, contract: ContractNumber) -> Self {
+        self.set_contract(contract);
+        self
     }
 
     /// The same entry with another value in it: same times, same trust.
     pub fn with(&self, value: V, weight_bytes: usize) -> Self {
         let entry = Self::new(value, self.as_of(), self.jitter_per_mille, weight_bytes);
         entry.trust(self.trusted());
-        entry
+        entry.under(self.contract())
     }
 
     /// When the upstream last vouched for the value.
@@ -48,6 +64,7 @@ impl<V> Entry<V> {
     pub fn confirm(&self, as_of: Moment) {
         self.as_of.fetch_max(as_of.as_millis(), Ordering::Relaxed);
         self.trust(Trust::Confirmed);
+        self.end_eager();
     }
 
     /// Changes how far the value is trusted.
@@ -68,6 +85,42 @@ impl<V> Entry<V> {
     /// What it counts against the cap.
     pub fn weight_bytes(&self) -> usize {
         self.weight_bytes as usize
+    }
+
+    /// The number of the contract it is under; zero if there is none.
+    pub fn contract(&self) -> ContractNumber {
+        self.contract.load(Ordering::Relaxed)
+    }
+
+    /// Puts it under another contract.
+    pub fn set_contract(&self, contract: ContractNumber) {
+        self.contract.store(contract, Ordering::Relaxed);
+    }
+
+    /// Its place in the book of contracts; zero if it has none.
+    pub fn slot(&self) -> u32 {
+        self.slot.load(Ordering::Relaxed)
+    }
+
+    /// Gives it a place in the book of contracts.
+    pub fn set_slot(&self, slot: u32) {
+        self.slot.store(slot, Ordering::Relaxed);
+    }
+
+    /// Takes over the place of the entry that it is held instead of.
+    pub fn take_slot(&self, before: &Self) {
+        self.set_slot(before.slot.swap(0, Ordering::Relaxed));
+    }
+
+    /// Asks for it to be refreshed before its window ends; false if somebody has asked already.
+    pub fn begin_eager(&self) -> bool {
+        // Most readers find it set; reading first spares them the write.
+        !self.is_eager.load(Ordering::Relaxed) && !self.is_eager.swap(true, Ordering::Relaxed)
+    }
+
+    /// What was asked for came to an end.
+    pub fn end_eager(&self) {
+        self.is_eager.store(false, Ordering::Relaxed);
     }
 
     /// What may be done with it at `now`.

@@ -8,10 +8,12 @@ use super::entry::Entry;
 use super::fence::{Role, Ticket};
 use super::freshness::Verdict;
 use super::{Inner, Loaded, Purpose, Source};
+use crate::clock::Moment;
+use crate::telemetry::events::EventKind;
 use crate::telemetry::metrics;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tracing::error;
 
 /// What followers of a load wait on.
@@ -32,44 +34,65 @@ pub(super) enum Failure<G, E> {
     Crashed,
 }
 
+/// What a load is started with.
+#[derive(Default)]
+pub(super) struct Boarding {
+    /// What is held needs no load if it is right as of this moment or later; by default, if it is fresh.
+    pub needed_as_of: Option<Moment>,
+    /// Room for a refresh ahead, given back when the load has ended.
+    pub permit: Option<OwnedSemaphorePermit>,
+}
+
 impl<S: Source> Inner<S> {
-    /// Loads a key, or waits for the load that is under way.
-    pub(super) async fn load(self: &Arc<Self>, key: &S::Key, cause: S::Cause) -> Landed<S> {
-        let mut landing = self.board(key, cause, true);
-        match landing.wait_for(Option::is_some).await {
+    /// Loads a key, or waits for the load that is under way. Tells too whether it was under way.
+    pub(super) async fn load(
+        self: &Arc<Self>,
+        key: &S::Key,
+        cause: S::Cause,
+        needed_as_of: Option<Moment>,
+    ) -> (Landed<S>, bool) {
+        let boarding = Boarding {
+            needed_as_of,
+            permit: None,
+        };
+        let (mut landing, is_joined) = self.board(key, cause, boarding);
+        if is_joined {
+            metrics::cache_coalesced();
+            let coalesced = &self.tiers.counters.coalesced;
+            coalesced.fetch_add(1, Ordering::Relaxed);
+        }
+        let landed = match landing.wait_for(Option::is_some).await {
             Ok(landed) => landed.clone().unwrap_or(Err(Failure::Crashed)),
             Err(_) => Err(Failure::Crashed),
-        }
+        };
+        (landed, is_joined)
     }
 
     /// Starts loading a key unless that is under way, and waits for nothing.
-    pub(super) fn refresh(self: &Arc<Self>, key: &S::Key, cause: S::Cause) {
-        drop(self.board(key, cause, false));
+    pub(super) fn refresh(self: &Arc<Self>, key: &S::Key, cause: S::Cause, boarding: Boarding) {
+        drop(self.board(key, cause, boarding));
     }
 
-    fn board(self: &Arc<Self>, key: &S::Key, cause: S::Cause, waits: bool) -> Landing<S> {
+    fn board(
+        self: &Arc<Self>,
+        key: &S::Key,
+        cause: S::Cause,
+        boarding: Boarding,
+    ) -> (Landing<S>, bool) {
         let (take_off, landing) = watch::channel(None);
         let ticket = match self.fence.join(key, || landing.clone()) {
-            Role::Follow(landing) => {
-                if waits {
-                    metrics::cache_coalesced();
-                    self.tiers
-                        .counters
-                        .coalesced
-                        .fetch_add(1, Ordering::Relaxed);
-                }
-                return landing;
-            }
+            Role::Follow(landing) => return (landing, true),
             Role::Lead(ticket) => ticket,
         };
         let (inner, key) = (Arc::clone(self), key.clone());
         self.tasks.spawn(async move {
-            let landed = inner.fly(&ticket, &key, cause).await;
+            let landed = inner.fly(&ticket, &key, cause, boarding.needed_as_of).await;
+            drop(boarding.permit);
             // The flight ends before it is announced: who reads after it finds the entry.
             drop(ticket);
             take_off.send_replace(Some(landed));
         });
-        landing
+        (landing, false)
     }
 
     async fn fly(
@@ -77,54 +100,34 @@ impl<S: Source> Inner<S> {
         ticket: &Ticket<S::Key, Landing<S>>,
         key: &S::Key,
         cause: S::Cause,
+        needed_as_of: Option<Moment>,
     ) -> Landed<S> {
-        if let Some(entry) = self.found_meanwhile(key).await {
+        if let Some(entry) = self.found_meanwhile(key, needed_as_of).await {
+            entry.end_eager();
             return Ok(entry);
         }
         let known = self.tiers.peek(key);
-        match self
-            .tiers
-            .source
-            .load(
-                key,
-                known.as_deref().map(|known| &**known),
-                Purpose::Read,
-                cause,
-            )
-            .await
-        {
+        let under_way = known.as_deref();
+        let mut under_way = under_way.and_then(|known| self.tiers.contracts.begin(key, known));
+        let purpose = self.purpose(known.as_deref());
+        let value = known.as_deref().map(|known| &**known);
+        let loaded = self.tiers.source.load(key, value, purpose, cause).await;
+        match loaded {
             Ok(Loaded::Value { value, as_of }) => {
                 let entry = self.tiers.entry(key, value, as_of, false);
                 // Refused, it answers its own waiters at most.
                 let _ = self
                     .fence
                     .settle(ticket, key, || self.tiers.keep(key, &entry));
+                if known.is_some() {
+                    self.tell(EventKind::RefreshOk, key, &entry);
+                }
                 Ok(self.newest(key, entry))
             }
             Ok(Loaded::Unchanged { as_of }) => {
-                let Some(entry) = known else {
-                    error!(
-                        ?key,
-                        "The source called a value unchanged that it was not told of"
-                    );
-                    return Err(Failure::Crashed);
-                };
-                let settled = self.fence.settle(ticket, key, || {
-                    match self.tiers.peek(key) {
-                        // The same, or the same with more beside it.
-                        Some(held) if self.tiers.source.same(&held, &entry) => {
-                            self.tiers.touch(key, &held, as_of);
-                            held
-                        }
-                        // Evicted or replaced by something older meanwhile: this is the newest.
-                        _ => {
-                            entry.confirm(as_of);
-                            self.tiers.keep(key, &entry);
-                            Arc::clone(&entry)
-                        }
-                    }
-                });
-                Ok(settled.unwrap_or_else(|_| self.newest(key, entry)))
+                let landed = self.settle_unchanged(ticket, key, known.clone(), as_of)?;
+                self.tell(EventKind::RefreshOk, key, &landed);
+                Ok(landed)
             }
             Ok(Loaded::Gone(how)) => {
                 let until = self.clock.now() + self.tiers.config.negative_ttl;
@@ -136,9 +139,64 @@ impl<S: Source> Inner<S> {
             Err(error) => {
                 let error = Arc::new(error);
                 self.note_failure(ticket, key, &error);
+                if let Some(known) = &known {
+                    known.end_eager();
+                    self.tell_why(EventKind::RefreshFailed, key, known, Some(&error));
+                }
+                if let Some(under_way) = &mut under_way {
+                    under_way.fail();
+                }
                 Err(Failure::Failed(error))
             }
         }
+    }
+
+    /// What a load of a key is for, of which this is held: what is under a contract is refreshed within
+    /// the time for that.
+    fn purpose(&self, known: Option<&Entry<S::Value>>) -> Purpose {
+        let governing = known.and_then(|known| Some((known, self.tiers.governing(known)?)));
+        let Some((known, governing)) = governing else {
+            return Purpose::Read;
+        };
+        let age = self.clock.now().since(known.as_of());
+        let timeout = self.tiers.contracts.config().unwrap_or_default();
+        Purpose::Refresh {
+            within: governing.patience(age, timeout.refresh_timeout),
+            from: governing.contract.refresh_from.clone(),
+        }
+    }
+
+    /// The upstream said that a value is as it was.
+    fn settle_unchanged(
+        &self,
+        ticket: &Ticket<S::Key, Landing<S>>,
+        key: &S::Key,
+        known: Option<Arc<Entry<S::Value>>>,
+        as_of: Moment,
+    ) -> Landed<S> {
+        let Some(entry) = known else {
+            error!(
+                ?key,
+                "The source called a value unchanged that it was not told of"
+            );
+            return Err(Failure::Crashed);
+        };
+        let settled = self.fence.settle(ticket, key, || {
+            match self.tiers.peek(key) {
+                // The same, or the same with more beside it.
+                Some(held) if self.tiers.source.same(&held, &entry) => {
+                    self.tiers.touch(key, &held, as_of);
+                    held
+                }
+                // Evicted or replaced by something older meanwhile: this is the newest.
+                _ => {
+                    entry.confirm(as_of);
+                    self.tiers.keep(key, &entry);
+                    Arc::clone(&entry)
+                }
+            }
+        });
+        Ok(settled.unwrap_or_else(|_| self.newest(key, entry)))
     }
 
     /// Remembers for a while that a key could not be loaded.
@@ -155,10 +213,42 @@ impl<S: Source> Inner<S> {
         });
     }
 
+    /// Tells whoever listens that something happened to a key of which this is held.
+    pub(super) fn tell(&self, kind: EventKind, key: &S::Key, entry: &Entry<S::Value>) {
+        self.tell_why(kind, key, entry, None);
+    }
+
+    fn tell_why(
+        &self,
+        kind: EventKind,
+        key: &S::Key,
+        entry: &Entry<S::Value>,
+        cause: Option<&S::Error>,
+    ) {
+        self.tiers.events.emit_with(kind, |event| {
+            let age = self.clock.now().since(entry.as_of());
+            let event = event.key(S::name(key)).age(age);
+            let event = match self.tiers.governing(entry) {
+                Some(governing) => event.contract(&governing.contract.name),
+                None => event,
+            };
+            match cause {
+                Some(error) => event.cause(error.to_string()),
+                None => event,
+            }
+        });
+    }
+
     /// What makes a load needless after all: another one may have landed between its reader's look and
     /// its ticket, or the store that is being restored has the value.
-    async fn found_meanwhile(&self, key: &S::Key) -> Option<Arc<Entry<S::Value>>> {
-        if let Some(entry) = self.fresh(key) {
+    async fn found_meanwhile(
+        &self,
+        key: &S::Key,
+        needed_as_of: Option<Moment>,
+    ) -> Option<Arc<Entry<S::Value>>> {
+        let suits =
+            |entry: &Arc<Entry<S::Value>>| needed_as_of.is_none_or(|at| entry.as_of() >= at);
+        if let Some(entry) = self.fresh(key).filter(suits) {
             return Some(entry);
         }
         if self.tiers.peek(key).is_some() {
@@ -166,8 +256,8 @@ impl<S: Source> Inner<S> {
         }
         self.restore_one(key).await;
         // What is stale would have been answered at once, had it been here when it was asked for.
-        self.tiers.peek(key).filter(|entry| {
-            let verdict = entry.judge(&self.tiers.rule, self.clock.now());
+        self.tiers.peek(key).filter(suits).filter(|entry| {
+            let verdict = self.tiers.judge(entry, self.clock.now());
             matches!(verdict, Verdict::Fresh { .. } | Verdict::Stale)
         })
     }
@@ -181,7 +271,7 @@ impl<S: Source> Inner<S> {
 
     fn fresh(&self, key: &S::Key) -> Option<Arc<Entry<S::Value>>> {
         let entry = self.tiers.peek(key)?;
-        match entry.judge(&self.tiers.rule, self.clock.now()) {
+        match self.tiers.judge(&entry, self.clock.now()) {
             Verdict::Fresh { .. } => Some(entry),
             Verdict::Stale | Verdict::Overdue | Verdict::Expired => None,
         }

@@ -54,7 +54,7 @@ impl<S: Source> Cache<S> {
                 loading,
             });
         };
-        let verdict = entry.judge(&inner.tiers.rule, now);
+        let verdict = inner.tiers.judge(&entry, now);
         Some(Inspection {
             state: verdict.as_str(),
             trust: entry.trusted().as_str(),

@@ -1,22 +1,64 @@
-//! Reading a key that memory alone does not answer: stale, absent, or still on disk.
+//! Reading a key: from memory where that will do, else by one load, and where that fails by what the
+//! key's contract says, or by grace.
 
 use super::absence::Absence;
 use super::entry::Entry;
-use super::flight::Failure;
-use super::freshness::Verdict;
+use super::flight::{Boarding, Failure, Landed};
+use super::freshness::{Trust, Verdict};
 use super::{Inner, Outcome, ReadError, Served, Source};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// What a read comes to.
+pub(super) type Read<S> =
+    Result<Served<<S as Source>::Value>, ReadError<<S as Source>::Gone, <S as Source>::Error>>;
+
+/// The share of their window after which values that are read are refreshed ahead, in hundredths.
+const EAGER_AFTER: u32 = 80;
+
+/// Whether a stand-in will do for a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum StandIns {
+    /// It will.
+    Allowed,
+    /// The answer is made of many values, which have to be real.
+    Refused,
+}
+
 impl<S: Source> Inner<S> {
+    /// Reads a key.
+    pub(super) async fn read(
+        self: &Arc<Self>,
+        key: &S::Key,
+        cause: S::Cause,
+        stand_ins: StandIns,
+    ) -> Read<S> {
+        let Some(entry) = self.tiers.get(key) else {
+            return self.read_absent(key, cause).await;
+        };
+        if let Some(governing) = self.tiers.governing(&entry) {
+            let reading = self.read_governed(key, entry, &governing, cause, stand_ins);
+            return reading.await;
+        }
+        match entry.judge(&self.tiers.rule, self.clock.now()) {
+            Verdict::Fresh { remaining } => {
+                if remaining < self.tiers.eager_below && entry.begin_eager() {
+                    self.refresh_ahead(key, &entry, cause);
+                }
+                Ok(Served::hit(entry, remaining))
+            }
+            verdict => self.read_past_window(key, entry, verdict, cause).await,
+        }
+    }
+
     /// Reads a key whose entry is held but no longer fresh.
-    pub(super) async fn read_past_window(
+    async fn read_past_window(
         self: &Arc<Self>,
         key: &S::Key,
         entry: Arc<Entry<S::Value>>,
         verdict: Verdict,
         cause: S::Cause,
-    ) -> Result<Served<S::Value>, ReadError<S::Gone, S::Error>> {
+    ) -> Read<S> {
         let usable = verdict != Verdict::Expired;
         let throttled = matches!(
             self.tiers.absences.get(key, self.clock.now()),
@@ -24,13 +66,24 @@ impl<S: Source> Inner<S> {
         );
         if usable && (throttled || verdict == Verdict::Stale) {
             if !throttled {
-                self.refresh(key, cause);
+                self.refresh(key, cause, Boarding::default());
             }
             return Ok(Served::stale(entry));
         }
-        match self.read_absent(key, cause).await {
+        let read = self.read_absent(key, cause);
+        let result = match self.tiers.config.soft_timeout {
+            // What somebody said had changed is worth waiting for.
+            Some(patience) if usable && entry.trusted() != Trust::Doubted => {
+                match tokio::time::timeout(patience, read).await {
+                    Ok(result) => result,
+                    Err(_) => Err(ReadError::Late),
+                }
+            }
+            _ => read.await,
+        };
+        match result {
             // It took long, and the entry may have expired while we waited.
-            Err(ReadError::Failed(_) | ReadError::Crashed)
+            Err(ReadError::Failed(_) | ReadError::Crashed | ReadError::Late)
                 if entry.judge(&self.tiers.rule, self.clock.now()) != Verdict::Expired =>
             {
                 Ok(Served::stale(entry))
@@ -40,30 +93,41 @@ impl<S: Source> Inner<S> {
     }
 
     /// Reads a key of which nothing usable is held.
-    pub(super) async fn read_absent(
-        self: &Arc<Self>,
-        key: &S::Key,
-        cause: S::Cause,
-    ) -> Result<Served<S::Value>, ReadError<S::Gone, S::Error>> {
+    async fn read_absent(self: &Arc<Self>, key: &S::Key, cause: S::Cause) -> Read<S> {
         match self.tiers.absences.get(key, self.clock.now()) {
             Some(Absence::Gone(how)) => return Err(ReadError::Gone(how, Outcome::Negative)),
             Some(Absence::Failed(error)) => return Err(ReadError::Failed(error)),
             None => {}
         }
+        let landed = self.load(key, cause, None).await;
+        self.landed(key, landed)
+    }
+
+    /// What a reader gets from the load it waited for.
+    pub(super) fn landed(&self, key: &S::Key, (landed, collapsed): (Landed<S>, bool)) -> Read<S> {
         let outcome = match self.tiers.memory {
             Some(_) => Outcome::Miss,
             None => Outcome::Bypass,
         };
-        match self.load(key, cause).await {
-            Ok(entry) => match entry.judge(&self.tiers.rule, self.clock.now()) {
-                Verdict::Fresh { remaining } => Ok(Served {
-                    entry,
-                    outcome,
-                    remaining,
-                }),
-                // Written or invalidated again while we waited, or slower than its window is long.
-                Verdict::Stale | Verdict::Overdue | Verdict::Expired => Ok(Served::stale(entry)),
-            },
+        match landed {
+            Ok(entry) => {
+                let now = self.clock.now();
+                self.tiers.contracts.note_loaded(&entry, now);
+                let held = self.tiers.peek(key);
+                let is_kept = held.is_some_and(|held| Arc::ptr_eq(&held, &entry));
+                let governing = self.tiers.governing(&entry);
+                let served = match self.tiers.judge(&entry, now) {
+                    Verdict::Fresh { remaining } => Served {
+                        outcome,
+                        collapsed,
+                        is_kept,
+                        ..Served::hit(entry, remaining)
+                    },
+                    // Written or invalidated again while we waited, or slower than its window is long.
+                    Verdict::Stale | Verdict::Overdue | Verdict::Expired => Served::stale(entry),
+                };
+                Ok(served.under_any(governing.as_deref()))
+            }
             Err(Failure::Gone(how)) => Err(ReadError::Gone(how, outcome)),
             Err(Failure::Failed(error)) => {
                 self.restored_meanwhile(key).ok_or(ReadError::Failed(error))
@@ -72,13 +136,30 @@ impl<S: Source> Inner<S> {
         }
     }
 
-    /// A value that came from the store while a load went on that failed.
+    /// A value that came from the store while a load went on that failed. Where it is under a contract,
+    /// that decides what it is worth.
     fn restored_meanwhile(&self, key: &S::Key) -> Option<Served<S::Value>> {
         let entry = self.tiers.peek(key)?;
+        let is_free = self.tiers.governing(&entry).is_none();
         match entry.judge(&self.tiers.rule, self.clock.now()) {
-            Verdict::Expired => None,
-            Verdict::Fresh { .. } | Verdict::Stale | Verdict::Overdue => Some(Served::stale(entry)),
+            Verdict::Fresh { .. } | Verdict::Stale | Verdict::Overdue if is_free => {
+                Some(Served::stale(entry))
+            }
+            _ => None,
         }
+    }
+
+    /// Refreshes a value that is read and will not be fresh for long, where there is room for that.
+    fn refresh_ahead(self: &Arc<Self>, key: &S::Key, entry: &Entry<S::Value>, cause: S::Cause) {
+        let failed = self.tiers.absences.get(key, self.clock.now()).is_some();
+        if failed || self.tiers.source.room_for_refreshes() == 0 {
+            return entry.end_eager();
+        }
+        let boarding = Boarding {
+            needed_as_of: Some(entry.as_of() + Duration::from_millis(1)),
+            permit: None,
+        };
+        self.refresh(key, cause, boarding);
     }
 
     /// Looks for a key on disk, while the store is still being opened or read.
@@ -104,14 +185,8 @@ impl<S: Source> Inner<S> {
     }
 }
 
-// === impl Served ===
-
-impl<V> Served<V> {
-    fn stale(entry: Arc<Entry<V>>) -> Self {
-        Self {
-            entry,
-            outcome: Outcome::Stale,
-            remaining: Duration::ZERO,
-        }
-    }
+/// What remains of a window when whatever is read is refreshed ahead.
+pub(super) fn eager_below(window: Option<Duration>) -> Duration {
+    let window = window.unwrap_or_default();
+    window - window / 100 * EAGER_AFTER
 }

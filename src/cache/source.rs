@@ -17,9 +17,9 @@ pub trait Source: Send + Sync + 'static {
     /// In which way a key does not exist.
     type Gone: Copy + Debug + Send + Sync + 'static;
     /// Who asked, for tracing: handed through to [`Source::load`].
-    type Cause: Send + 'static;
+    type Cause: Clone + Send + 'static;
     /// What a stand-in for a value is made of.
-    type Fallback: Send + Sync + 'static;
+    type Fallback: Debug + Send + Sync + 'static;
 
     /// Asks the source of truth. `known` is the value at hand, for a conditional request.
     fn load(
@@ -41,6 +41,9 @@ pub trait Source: Send + Sync + 'static {
 
     /// Whether two values are the same content, so that confirming one needs no write.
     fn same(&self, held: &Self::Value, listed: &Self::Value) -> bool;
+
+    /// A key's name in logs and events.
+    fn name(key: &Self::Key) -> String;
 
     /// A key's bytes; their order is the order it is best written in.
     fn encode_key(&self, key: &Self::Key) -> Vec<u8>;

@@ -83,6 +83,10 @@ impl Source for Numbers {
         held.split('+').next() == listed.split('+').next()
     }
 
+    fn name(key: &u32) -> String {
+        key.to_string()
+    }
+
     fn encode_key(&self, key: &u32) -> Vec<u8> {
         key.to_be_bytes().to_vec()
     }
@@ -164,6 +168,8 @@ impl Bench {
             ttl: Duration::from_secs(100),
             grace: Duration::from_secs(1000),
             stale_while_revalidate: Duration::from_secs(10),
+            soft_timeout: None,
+            contracts: None,
             negative_ttl: Duration::from_secs(30),
             fail_throttle: Duration::from_secs(1),
             max_bytes: 8 << 20,
@@ -187,7 +193,7 @@ impl Bench {
         match self.cache.get(&key, ()).await {
             Ok(served) => Ok((served.entry.to_string(), served.outcome)),
             Err(ReadError::Gone((), outcome)) => Err(outcome),
-            Err(ReadError::Failed(_) | ReadError::Crashed) => Err(Outcome::Error),
+            Err(_) => Err(Outcome::Error),
         }
     }
 

@@ -1,20 +1,24 @@
 //! Everything the cache knows, changed together. Each method runs under the write fence, so memory,
 //! absences, the source's own index and the store's marks see the same facts in the same order.
 
+mod revived;
+
 use super::absence::{Absence, Absences};
+use super::contracts::{Contracts, Governing};
 use super::entry::Entry;
 use super::freshness::{MAX_JITTER_PER_MILLE, Rule, Trust, Verdict};
 use super::journal::{Journal, Mark};
 use super::ledger::Ledger;
 use super::memory::{Evicted, Memory, overhead_bytes};
-use super::record::{Content, Row};
+use super::read::eager_below;
 use super::{Config, Counters, EvictionCause, Known, Source};
-use crate::clock::Moment;
+use crate::clock::{Clock, Moment};
 use crate::telemetry::events::{EventKind, Events};
 use rustc_hash::FxBuildHasher;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::time::Duration;
 
 /// The room taken off the serving tier for the source's index moves in steps of this many bytes.
 const RESERVE_STEP: u64 = 64 * 1024;
@@ -24,9 +28,12 @@ pub(super) struct Tiers<S: Source> {
     pub source: S,
     pub config: Config,
     pub rule: Rule,
+    /// What remains of the window when whatever is read is refreshed ahead.
+    pub eager_below: Duration,
     /// `None` with a cap of zero.
     pub memory: Option<Memory<S::Key, S::Value>>,
     pub absences: Absences<S::Key, S::Gone, S::Error>,
+    pub contracts: Contracts<S::Key, S::Fallback>,
     pub journal: Journal<S::Key>,
     pub ledger: Ledger,
     pub counters: Counters,
@@ -41,23 +48,13 @@ pub(super) struct Tiers<S: Source> {
     listings_lacking: AtomicU8,
 }
 
-/// What came back from disk of a key.
-pub(super) struct Revived<'a, V> {
-    /// As of when the key existed.
-    pub as_of: Moment,
-    /// The value, if it may still answer or not.
-    entry: Option<Arc<Entry<V>>>,
-    is_usable: bool,
-    summary: Option<&'a [u8]>,
-}
-
 /// A store that was started anew in the middle of a listing lacks what that had listed before.
 const LISTINGS_LACKING: u8 = 2;
 
 // === impl Tiers ===
 
 impl<S: Source> Tiers<S> {
-    pub fn new(source: S, config: Config, events: Events) -> Self {
+    pub fn new(source: S, config: Config, clock: Clock, events: Events) -> Self {
         let rule = Rule {
             window: (!config.ttl.is_zero()).then_some(config.ttl),
             stale_while_revalidate: config.stale_while_revalidate,
@@ -68,6 +65,13 @@ impl<S: Source> Tiers<S> {
         Self {
             memory: (config.max_bytes > 0).then(|| Memory::new(capacity, config.max_entry_bytes)),
             absences,
+            contracts: Contracts::new(
+                config.contracts,
+                config.fail_throttle,
+                S::name,
+                clock,
+                events.clone(),
+            ),
             journal: Journal::new(config.max_bytes > 0 && config.dir.is_some()),
             ledger: Ledger::default(),
             counters: Counters::default(),
@@ -76,6 +80,7 @@ impl<S: Source> Tiers<S> {
             newest: AtomicU64::new(0),
             untrusted: AtomicBool::new(false),
             listings_lacking: AtomicU8::new(0),
+            eager_below: eager_below(rule.window),
             rule,
             source,
             config,
@@ -88,6 +93,33 @@ impl<S: Source> Tiers<S> {
 
     pub fn peek(&self, key: &S::Key) -> Option<Arc<Entry<S::Value>>> {
         self.memory.as_ref()?.peek(key)
+    }
+
+    /// The contract that an entry is under.
+    pub fn governing(&self, entry: &Entry<S::Value>) -> Option<Arc<Governing<S::Fallback>>> {
+        match entry.contract() {
+            0 => None,
+            _ => self.contracts.governing(entry),
+        }
+    }
+
+    /// What may be done with an entry at `now`: by its contract, else by the rule for all.
+    pub fn judge(&self, entry: &Entry<S::Value>, now: Moment) -> Verdict {
+        match self.governing(entry) {
+            Some(governing) => entry.judge(&governing.rule, now),
+            None => entry.judge(&self.rule, now),
+        }
+    }
+
+    /// Looks up anew which contract a held entry is under.
+    pub fn govern(&self, key: &S::Key) {
+        let Some(entry) = self.peek(key) else { return };
+        let contract = self.contracts.number_of(|| self.source.encode_key(key));
+        if contract != entry.contract() {
+            self.contracts.release(&entry);
+            entry.set_contract(contract);
+            self.contracts.hold(key, None, &entry);
+        }
     }
 
     /// All that counts against the cap, in bytes.
@@ -133,6 +165,7 @@ impl<S: Source> Tiers<S> {
         memory.for_each(|_, entry| {
             if entry.trusted() == Trust::Confirmed {
                 entry.trust(Trust::Unconfirmed);
+                self.contracts.changed(entry);
             }
         });
     }
@@ -146,40 +179,12 @@ impl<S: Source> Tiers<S> {
         spread: bool,
     ) -> Arc<Entry<S::Value>> {
         let weight = self.source.weight(key, &value) + overhead_bytes::<S::Key, S::Value>();
-        let jitter = if spread { jitter_per_mille(key) } else { 0 };
-        Arc::new(Entry::new(value, as_of, jitter, weight))
-    }
-
-    /// Makes of what lies on disk what it was, with its true age; `clean` tells whether the store was
-    /// left in order.
-    pub fn revive<'a>(
-        &self,
-        key: &S::Key,
-        row: Row,
-        content: Option<&'a [u8]>,
-        now: Moment,
-        clean: bool,
-    ) -> Revived<'a, S::Value> {
-        let mut revived = Revived {
-            as_of: row.as_of.min(now),
-            entry: None,
-            is_usable: false,
-            summary: content.filter(|_| matches!(row.content, Content::Summary(_))),
+        let contract = self.contracts.number_of(|| self.source.encode_key(key));
+        let jitter = match spread && contract == 0 {
+            true => jitter_per_mille(key),
+            false => 0,
         };
-        let value = content.filter(|_| matches!(row.content, Content::Value(_)));
-        let Some(value) = value.and_then(|value| self.source.decode(value)) else {
-            return revived;
-        };
-        let weight = self.source.weight(key, &value) + overhead_bytes::<S::Key, S::Value>();
-        let entry = Entry::new(value, revived.as_of, row.jitter_per_mille, weight);
-        // A time in the future means a clock was set back: the true age is not known.
-        entry.trust(match row.trust {
-            Trust::Confirmed if !clean || row.as_of > now => Trust::Unconfirmed,
-            trust => trust,
-        });
-        revived.is_usable = entry.judge(&self.rule, now) != Verdict::Expired;
-        revived.entry = Some(Arc::new(entry));
-        revived
+        Arc::new(Entry::new(value, as_of, jitter, weight).under(contract))
     }
 
     /// Keeps an entry that a reader or writer asked for, at the cost of others if need be.
@@ -190,17 +195,35 @@ impl<S: Source> Tiers<S> {
         self.make_room_for_index();
         let Some(memory) = &self.memory else { return };
         if entry.weight_bytes() > self.config.max_entry_bytes {
-            memory.remove(key);
+            if let Some(before) = memory.remove(key) {
+                self.contracts.release(&before);
+            }
             self.mark_row(key, entry, is_news);
             return;
         }
-        let (kept, evicted) = memory.insert(key.clone(), Arc::clone(entry));
-        if kept {
+        if self.hold(memory, key, entry) {
             self.journal.mark(key, Mark::Save);
         } else {
             self.mark_row(key, entry, is_news);
         }
+    }
+
+    /// Puts an entry into the serving tier, at the cost of others if need be; false if it was too heavy.
+    fn hold(
+        &self,
+        memory: &Memory<S::Key, S::Value>,
+        key: &S::Key,
+        entry: &Arc<Entry<S::Value>>,
+    ) -> bool {
+        let before = memory.peek(key);
+        let (kept, evicted) = memory.insert(key.clone(), Arc::clone(entry));
+        match (kept, &before) {
+            (true, before) => self.contracts.hold(key, before.as_deref(), entry),
+            (false, Some(before)) => self.contracts.release(before),
+            (false, None) => {}
+        }
         self.note_evicted(evicted);
+        kept
     }
 
     /// Takes in what a listing says about a key: confirms what is there, keeps what fits, and costs
@@ -235,54 +258,19 @@ impl<S: Source> Tiers<S> {
         if weight > 2 * self.config.max_entry_bytes || !memory.takes(weight) {
             return;
         }
-        let (kept, evicted) = memory.insert(key.clone(), Arc::new(held.with(value, weight)));
-        if !kept {
+        if !self.hold(memory, key, &Arc::new(held.with(value, weight))) {
             self.mark_row(key, &held, false);
         }
-        self.note_evicted(evicted);
     }
 
     /// Notes that the upstream vouched for an entry anew.
     pub fn touch(&self, key: &S::Key, entry: &Entry<S::Value>, as_of: Moment) {
         entry.confirm(as_of);
+        self.contracts.changed(entry);
         self.note_newest(as_of);
         self.absences.remove(key);
         self.source.learned(key, Known::Value(entry), as_of);
         self.journal.mark(key, Mark::Touch);
-    }
-
-    /// Brings a key back from the store: its value only where nothing newer is known, and room is left.
-    pub fn restore(&self, key: &S::Key, found: &Revived<'_, S::Value>) {
-        if self.peek(key).is_some() {
-            return;
-        }
-        self.source.learned(key, found.known(), found.as_of);
-        self.make_room_for_index();
-        let (Some(memory), Some(entry), true) = (&self.memory, &found.entry, found.is_usable)
-        else {
-            return;
-        };
-        let fits = entry.weight_bytes() <= self.config.max_entry_bytes
-            && memory.has_room_for(entry.weight_bytes());
-        if fits {
-            self.note_newest(found.as_of);
-            let (_, evicted) = memory.insert(key.clone(), Arc::clone(entry));
-            self.note_evicted(evicted);
-        } else {
-            self.journal.mark(key, Mark::Row(found.as_of, None));
-        }
-    }
-
-    /// A stored row that something newer speaks against, or that was invalidated with all others: its
-    /// value must go, but that the key exists still counts, unless that is what was contradicted.
-    pub fn refuse_restored(&self, key: &S::Key, found: &Revived<'_, S::Value>) {
-        match self.journal.pending(key) {
-            Some(Mark::Remove) => return,
-            Some(_) => {}
-            None if self.peek(key).is_some() => return,
-            None => self.journal.mark(key, Mark::Row(found.as_of, None)),
-        }
-        self.still_exists(key, found.known(), found.as_of);
     }
 
     /// Somebody saw that the key exists, but its value can not be used: what it was is no more than
@@ -296,8 +284,8 @@ impl<S: Source> Tiers<S> {
 
     /// The key does not exist (any more): nothing of it stays but the memory of its absence.
     pub fn gone(&self, key: &S::Key, remembered: Option<(S::Gone, Moment)>) {
-        if let Some(memory) = &self.memory {
-            memory.remove(key);
+        if let Some(before) = self.memory.as_ref().and_then(|memory| memory.remove(key)) {
+            self.contracts.release(&before);
         }
         match remembered {
             Some((how, until)) => self.absences.put(key.clone(), Absence::Gone(how), until),
@@ -314,6 +302,7 @@ impl<S: Source> Tiers<S> {
             // What is not in memory is not on disk either, or is refused when it is restored.
             return false;
         };
+        self.contracts.release(&entry);
         self.counters.evicted(EvictionCause::Purge, 1);
         self.mark_row(key, &entry, false);
         true
@@ -325,7 +314,10 @@ impl<S: Source> Tiers<S> {
         let Some(memory) = &self.memory else { return };
         self.counters
             .evicted(EvictionCause::Purge, memory.len() as u64);
-        memory.for_each(|key, entry| self.mark_row(key, entry, false));
+        memory.for_each(|key, entry| {
+            self.contracts.release(entry);
+            self.mark_row(key, entry, false);
+        });
         memory.clear();
     }
 
@@ -334,14 +326,10 @@ impl<S: Source> Tiers<S> {
         self.absences.remove(key);
         self.peek(key).is_some_and(|entry| {
             entry.trust(trust);
+            self.contracts.changed(&entry);
             self.journal.mark(key, Mark::Touch);
             true
         })
-    }
-
-    /// A key as events and log lines name it.
-    pub fn name(&self, key: &S::Key) -> String {
-        String::from_utf8_lossy(&self.source.encode_key(key)).into_owned()
     }
 
     fn note_newest(&self, as_of: Moment) {
@@ -363,10 +351,9 @@ impl<S: Source> Tiers<S> {
             .evicted(EvictionCause::Size, evicted.len() as u64);
         for (key, entry) in evicted {
             self.events.emit_with(EventKind::Eviction, |event| {
-                event
-                    .key(self.name(&key))
-                    .cause(EvictionCause::Size.as_str())
+                event.key(S::name(&key)).cause(EvictionCause::Size.as_str())
             });
+            self.contracts.release(&entry);
             self.mark_row(&key, &entry, false);
         }
     }
@@ -374,24 +361,13 @@ impl<S: Source> Tiers<S> {
     /// Takes what the source's index holds off the serving tier's share of the cap.
     fn make_room_for_index(&self) {
         let Some(memory) = &self.memory else { return };
-        let wanted = (self.source.held_bytes() as u64).next_multiple_of(RESERVE_STEP);
+        let held = self.source.held_bytes() + self.contracts.held_bytes();
+        let wanted = (held as u64).next_multiple_of(RESERVE_STEP);
         if self.reserved.load(Ordering::Relaxed) != wanted {
             let taken = wanted + self.absences.capacity_bytes();
             // Resized before the reserve counts: the sum never shows more than the cap.
             self.note_evicted(memory.resize(self.config.max_bytes.saturating_sub(taken)));
             self.reserved.store(wanted, Ordering::Relaxed);
-        }
-    }
-}
-
-// === impl Revived ===
-
-impl<V> Revived<'_, V> {
-    fn known(&self) -> Known<'_, V> {
-        match (&self.entry, self.summary) {
-            (Some(entry), _) => Known::Value(entry),
-            (None, Some(summary)) => Known::Summary(summary),
-            (None, None) => Known::Nothing,
         }
     }
 }

@@ -46,20 +46,23 @@ impl<S: Source> Cache<S> {
 
     /// What a writer is answered with: the entry it made, fresh as of now.
     pub fn serve_written(&self, entry: Arc<Entry<S::Value>>) -> Served<S::Value> {
-        let remaining = entry
-            .judge(&self.inner.tiers.rule, self.inner.clock.now())
-            .remaining();
-        Served {
-            entry,
-            outcome: Outcome::Miss,
-            remaining,
-        }
+        self.inner.serve(entry)
     }
 }
 
 // === impl Inner ===
 
 impl<S: Source> Inner<S> {
+    /// An entry for whoever has just brought it.
+    pub(super) fn serve(&self, entry: Arc<Entry<S::Value>>) -> Served<S::Value> {
+        let remaining = self.tiers.judge(&entry, self.clock.now()).remaining();
+        let governing = self.tiers.governing(&entry);
+        Served {
+            outcome: Outcome::Miss,
+            ..Served::hit(entry, remaining).under_any(governing.as_deref())
+        }
+    }
+
     /// Applies what a write did; with a ticket only where nothing newer is known of its key.
     fn apply(
         &self,

@@ -293,6 +293,11 @@ impl From<ReadError<StatusCode, UpstreamError>> for CatalogError {
             ReadError::Gone(StatusCode::GONE, _) => Self::Gone,
             ReadError::Gone(_, outcome) => Self::NotFound { outcome },
             ReadError::Failed(error) => unavailable(&error),
+            ReadError::NotCached => Self::NotCached,
+            ReadError::Late => Self::Unavailable {
+                retry_after: RETRY_AFTER,
+                cause: "no value that is new enough came in time".to_owned(),
+            },
             ReadError::Crashed => Self::Unavailable {
                 retry_after: RETRY_AFTER,
                 cause: "the load broke off".to_owned(),

@@ -99,6 +99,10 @@ impl Source for Products {
         held.representation.etag == listed.representation.etag
     }
 
+    fn name(id: &ProductId) -> String {
+        format!("product:{id}")
+    }
+
     fn encode_key(&self, id: &ProductId) -> Vec<u8> {
         id.as_str().as_bytes().to_vec()
     }

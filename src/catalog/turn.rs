@@ -133,7 +133,7 @@ impl Turn {
                 Err(ReadError::Failed(error)) => {
                     return Err(Undone::Unsent(unavailable(&error)));
                 }
-                Err(error @ ReadError::Crashed) => return Err(Undone::Unsent(error.into())),
+                Err(error) => return Err(Undone::Unsent(error.into())),
             }
             anew = true;
         }

@@ -93,6 +93,8 @@ fn cache(settings: &Settings, lineage: String) -> Result<cache::Config, Problem>
         ttl: settings.seconds("CACHE_TTL_SECONDS")?,
         grace: settings.seconds("CACHE_GRACE_SECONDS")?,
         stale_while_revalidate: settings.seconds("CACHE_STALE_WHILE_REVALIDATE_SECONDS")?,
+        soft_timeout: None,
+        contracts: None,
         negative_ttl: settings.seconds("CACHE_NEGATIVE_TTL_SECONDS")?,
         fail_throttle: settings.millis("CACHE_FAIL_THROTTLE_MS")?,
         max_bytes: megabytes << 20,

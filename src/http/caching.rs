@@ -74,7 +74,7 @@ impl Policies {
         served: &Served,
         rendition: Rendition,
     ) -> Response {
-        let class = class_of(served.outcome, Class::Product);
+        let class = class_of_product(served);
         let metadata = Metadata {
             media: Media::Versioned(rendition.version),
             coding: rendition.coding,
@@ -213,6 +213,15 @@ pub fn cache_status(outcome: Outcome, remaining: Duration) -> HeaderValue {
     HeaderValue::from_static(fixed)
 }
 
+/// The class of a product that was come by so.
+pub fn class_of_product(served: &Served) -> Class {
+    let fresh = match served.contract {
+        Some(_) => Class::ProductUnderContract,
+        None => Class::Product,
+    };
+    class_of(served.outcome, fresh)
+}
+
 /// The class of data that was come by so and is of class `fresh` when it is fresh.
 pub fn class_of(outcome: Outcome, fresh: Class) -> Class {
     match outcome {
@@ -296,6 +305,9 @@ mod tests {
             }),
             outcome,
             remaining: Duration::from_secs(remaining),
+            contract: None,
+            collapsed: false,
+            is_kept: false,
         }
     }
 

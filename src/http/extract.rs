@@ -58,7 +58,7 @@ pub struct PatchBody(pub Patch);
 pub struct BodyUnderWay(Arc<AtomicBool>);
 
 /// The request's headers, moved out of it for the sake of its conditions. Extract it last.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Conditions(HeaderMap);
 
 // === impl Id ===

@@ -139,6 +139,12 @@ impl Fault {
         Self::new(ErrorCode::BodyTimeout).with(CONNECTION, HeaderValue::from_static("close"))
     }
 
+    /// 504: the caller takes only what is cached, and that is not
+    /// ([RFC 9111 section 5.2.1.7](https://www.rfc-editor.org/rfc/rfc9111#section-5.2.1.7)).
+    pub fn not_cached() -> Self {
+        Self::because(StatusCode::GATEWAY_TIMEOUT, Vec::new())
+    }
+
     /// 504: whether the write was applied is not known.
     pub fn outcome_unknown(cause: impl Into<String>) -> Self {
         Self::because(StatusCode::GATEWAY_TIMEOUT, Vec::new()).caused_by(cause)
@@ -284,6 +290,7 @@ impl From<CatalogError> for Fault {
             CatalogError::Rejected => Self::new(ErrorCode::ProductRejected),
             CatalogError::BadCursor => Self::new(ErrorCode::InvalidCursor),
             CatalogError::Unavailable { retry_after, .. } => Self::unavailable(retry_after, cause),
+            CatalogError::NotCached => Self::not_cached(),
             CatalogError::OutcomeUnknown { .. } => Self::outcome_unknown(cause),
         }
     }
@@ -429,6 +436,7 @@ mod tests {
                 },
                 503,
             ),
+            (CatalogError::NotCached, 504),
             (CatalogError::OutcomeUnknown { cause: cause() }, 504),
         ] {
             assert_eq!(Fault::from(error).status(), status);

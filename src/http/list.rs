@@ -2,8 +2,8 @@
 //! say about caching.
 
 use super::caching::{
-    Class, Keys, Media, Metadata, Policies, cache_status, class_of, last_modified, mark,
-    respond_encoded,
+    Class, Keys, Media, Metadata, Policies, cache_status, class_of, class_of_product,
+    last_modified, mark, respond_encoded,
 };
 use super::extract::Conditions;
 use super::fault::Fault;
@@ -243,7 +243,7 @@ pub(super) async fn selected(
     let left = left.map_err(|error| Fault::internal(error.to_string()))?;
     let coding = codings.for_body_of(left.len(), Effort::Once);
     let digest = URL_SAFE_NO_PAD.encode(Sha256::digest(&left));
-    let class = class_of(served.outcome, Class::Product);
+    let class = class_of_product(served);
     let metadata = Metadata {
         media: Media::Versioned(version),
         coding,

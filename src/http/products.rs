@@ -6,12 +6,12 @@ use super::fault::{Fault, JSON, NO_STORE};
 use super::list;
 use super::media::{Accepted, AcceptsJson};
 use super::openapi::{AnyProduct, Availability};
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Outcome};
 use crate::telemetry::Conversation;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, LAST_MODIFIED};
 use std::sync::Arc;
 
 /// Get a product.
@@ -33,12 +33,13 @@ use std::sync::Arc;
     responses(
         (status = 200, description = "The product, or what is selected of it.", body = AnyProduct, content_type = "application/json;v=2",
             headers(
-            ("etag" = String, description = "Strong entity tag."),
+            ("etag" = Option<String>, description = "Strong entity tag; absent from a stand-in."),
             ("last-modified" = Option<String>, description = "When the product last changed; absent where the inventory has no date for that, or was last asked less than two seconds after it, when another change could still have the same date."),
             ("cache-control" = String, description = "How long a copy is good; `no-store` when served stale."),
             ("cache-status" = String, description = "How the cache satisfied the read (RFC 9211)."),
             ("vary" = String, description = "`Accept, Accept-Encoding`."),
-            ("x-cache-stale" = Option<String>, description = "`true` when served past its window."))),
+            ("x-cache-stale" = Option<String>, description = "`true` when served past its window."),
+            ("x-cache-fallback" = Option<String>, description = "`true` when this is the stand-in of the product's freshness contract."))),
         (status = 304, description = "The copy at hand is current."),
         (status = 400, description = "The query can not be understood."),
         (status = 403, description = "The id breaks the pattern of ids."),
@@ -57,13 +58,25 @@ pub(super) async fn get_product(
     conditions: Conditions,
 ) -> Result<Response, Fault> {
     let served = catalog.get(&id, conversation).await?;
-    if let Some(select) = select {
-        return list::selected(&policies, &conditions, accepted, &served, select).await;
+    // A stand-in is no version of the product: it has no validators, and no condition is about it.
+    let is_stand_in = served.outcome == Outcome::Fallback;
+    let conditions = match is_stand_in {
+        true => Conditions::default(),
+        false => conditions,
+    };
+    let mut response = match select {
+        Some(select) => list::selected(&policies, &conditions, accepted, &served, select).await?,
+        None => {
+            let shape = accepted.shape();
+            let rendition = catalog.rendition(&id, &served.stored, shape).await?;
+            policies.product(&conditions, &served, rendition)
+        }
+    };
+    if is_stand_in {
+        response.headers_mut().remove(ETAG);
+        response.headers_mut().remove(LAST_MODIFIED);
     }
-    let rendition = catalog
-        .rendition(&id, &served.stored, accepted.shape())
-        .await?;
-    Ok(policies.product(&conditions, &served, rendition))
+    Ok(response)
 }
 
 /// Get a product's live stock.

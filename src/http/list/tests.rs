@@ -26,6 +26,9 @@ fn served(id: &str, outcome: Outcome, remaining: u64) -> Served {
         stored: Arc::new(Entry::new(stored, Moment::default(), 0, 0)),
         outcome,
         remaining: Duration::from_secs(remaining),
+        contract: None,
+        collapsed: false,
+        is_kept: false,
     }
 }
 

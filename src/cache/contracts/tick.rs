@@ -1,0 +1,109 @@
+//! The tick: lets time pass over the book, and starts the refreshes that are due.
+
+use super::Contracts;
+use crate::cache::contract::{Contract, ContractStats};
+use crate::cache::flight::Boarding;
+use crate::cache::{Cache, Source};
+use crate::clock::Moment;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+/// Changes that are taken in before others get at the book.
+const MOST_AT_ONCE: usize = 1024;
+
+impl<S: Source> Cache<S> {
+    /// Puts contracts in force in place of all others; those that are as before keep their statistics.
+    /// Without [`Config::contracts`](crate::cache::Config::contracts) nothing happens.
+    ///
+    /// Looks at everything that is held: not for a thread that serves. One call at a time.
+    pub fn govern(&self, contracts: Vec<Contract<S::Fallback>>)
+    where
+        S::Fallback: PartialEq,
+    {
+        let tiers = &self.inner.tiers;
+        if tiers.contracts.config().is_none() || !tiers.contracts.replace(contracts) {
+            return;
+        }
+        for (key, _) in self.select(|_, _| true) {
+            self.inner.fence.in_order(|| tiers.govern(&key));
+        }
+    }
+
+    /// How the contract of this name was kept; `None` where none is in force.
+    pub fn contract_stats(&self, name: &str) -> Option<ContractStats> {
+        self.inner.tiers.contracts.stats(name)
+    }
+
+    /// Keeps the contracts until `stop` is cancelled; returns at once where they are switched off.
+    /// `cause` is whom refreshes are on behalf of.
+    pub async fn keep_contracts(&self, cause: impl Fn() -> S::Cause, stop: CancellationToken) {
+        let Some(config) = self.inner.tiers.contracts.config() else {
+            return;
+        };
+        let mut ticks = tokio::time::interval(config.tick_interval);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let ticking = async {
+            loop {
+                ticks.tick().await;
+                self.tick(&cause);
+            }
+        };
+        stop.run_until_cancelled(ticking).await;
+    }
+
+    /// One tick.
+    pub(in crate::cache) fn tick(&self, cause: &impl Fn() -> S::Cause) {
+        let inner = &self.inner;
+        let contracts = &inner.tiers.contracts;
+        let now = inner.clock.now();
+        contracts.pass_time(now);
+        let room = inner.tiers.source.room_for_refreshes();
+        for (key, as_of, permit) in contracts.due(room, now) {
+            let boarding = Boarding {
+                // Whatever brought something newer meanwhile has done it already.
+                needed_as_of: Some(as_of + Duration::from_millis(1)),
+                permit: Some(permit),
+            };
+            inner.refresh(&key, cause(), boarding);
+        }
+    }
+}
+
+impl<K: Clone + PartialEq, F> Contracts<K, F> {
+    /// Takes in everything that has changed by itself up to `now`, and counts the checks.
+    fn pass_time(&self, now: Moment) {
+        let uses = self.uses();
+        let woken = std::mem::take(&mut *super::lock(&self.woken));
+        let mut happened = Vec::new();
+        loop {
+            let mut book = self.lock();
+            for slot in &woken {
+                happened.extend(book.wake(*slot, now, &uses));
+            }
+            let is_all = book.tick(now, MOST_AT_ONCE, &uses, &mut happened);
+            drop(book);
+            self.tell(happened.drain(..));
+            if is_all {
+                return;
+            }
+        }
+    }
+
+    /// The most urgent refreshes for which there is room, and the room.
+    fn due(&self, room: usize, now: Moment) -> Vec<(K, Moment, OwnedSemaphorePermit)> {
+        let room = room.min(self.permits.available_permits());
+        if room == 0 {
+            return Vec::new();
+        }
+        let uses = self.uses();
+        let next = self.lock().next(room, now, &uses);
+        let with_permit = |(key, as_of)| {
+            let permit = Arc::clone(&self.permits).try_acquire_owned().ok()?;
+            Some((key, as_of, permit))
+        };
+        next.into_iter().filter_map(with_permit).collect()
+    }
+}

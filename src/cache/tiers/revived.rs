@@ -1,0 +1,108 @@
+//! Coming back from disk.
+
+use super::Tiers;
+use crate::cache::entry::Entry;
+use crate::cache::freshness::{Trust, Verdict};
+use crate::cache::journal::Mark;
+use crate::cache::memory::overhead_bytes;
+use crate::cache::record::{Content, Row};
+use crate::cache::{Known, Source};
+use crate::clock::Moment;
+use std::sync::Arc;
+
+/// What came back from disk of a key.
+pub(in crate::cache) struct Revived<'a, V> {
+    /// As of when the key existed.
+    pub as_of: Moment,
+    /// The value, if it may still answer or not.
+    entry: Option<Arc<Entry<V>>>,
+    is_usable: bool,
+    summary: Option<&'a [u8]>,
+}
+
+// === impl Tiers ===
+
+impl<S: Source> Tiers<S> {
+    /// Makes of what lies on disk what it was, with its true age; `clean` tells whether the store was
+    /// left in order.
+    pub fn revive<'a>(
+        &self,
+        key: &S::Key,
+        row: Row,
+        content: Option<&'a [u8]>,
+        now: Moment,
+        clean: bool,
+    ) -> Revived<'a, S::Value> {
+        let mut revived = Revived {
+            as_of: row.as_of.min(now),
+            entry: None,
+            is_usable: false,
+            summary: content.filter(|_| matches!(row.content, Content::Summary(_))),
+        };
+        let value = content.filter(|_| matches!(row.content, Content::Value(_)));
+        let Some(value) = value.and_then(|value| self.source.decode(value)) else {
+            return revived;
+        };
+        let weight = self.source.weight(key, &value) + overhead_bytes::<S::Key, S::Value>();
+        let contract = self.contracts.number_of(|| self.source.encode_key(key));
+        let jitter = if contract == 0 {
+            row.jitter_per_mille
+        } else {
+            0
+        };
+        let entry = Entry::new(value, revived.as_of, jitter, weight).under(contract);
+        // A time in the future means a clock was set back: the true age is not known.
+        entry.trust(match row.trust {
+            Trust::Confirmed if !clean || row.as_of > now => Trust::Unconfirmed,
+            trust => trust,
+        });
+        revived.is_usable = self.judge(&entry, now) != Verdict::Expired;
+        revived.entry = Some(Arc::new(entry));
+        revived
+    }
+
+    /// Brings a key back from the store: its value only where nothing newer is known, and room is left.
+    pub fn restore(&self, key: &S::Key, found: &Revived<'_, S::Value>) {
+        if self.peek(key).is_some() {
+            return;
+        }
+        self.source.learned(key, found.known(), found.as_of);
+        self.make_room_for_index();
+        let (Some(memory), Some(entry), true) = (&self.memory, &found.entry, found.is_usable)
+        else {
+            return;
+        };
+        let fits = entry.weight_bytes() <= self.config.max_entry_bytes
+            && memory.has_room_for(entry.weight_bytes());
+        if fits {
+            self.note_newest(found.as_of);
+            self.hold(memory, key, entry);
+        } else {
+            self.journal.mark(key, Mark::Row(found.as_of, None));
+        }
+    }
+
+    /// A stored row that something newer speaks against, or that was invalidated with all others: its
+    /// value must go, but that the key exists still counts, unless that is what was contradicted.
+    pub fn refuse_restored(&self, key: &S::Key, found: &Revived<'_, S::Value>) {
+        match self.journal.pending(key) {
+            Some(Mark::Remove) => return,
+            Some(_) => {}
+            None if self.peek(key).is_some() => return,
+            None => self.journal.mark(key, Mark::Row(found.as_of, None)),
+        }
+        self.still_exists(key, found.known(), found.as_of);
+    }
+}
+
+// === impl Revived ===
+
+impl<V> Revived<'_, V> {
+    fn known(&self) -> Known<'_, V> {
+        match (&self.entry, self.summary) {
+            (Some(entry), _) => Known::Value(entry),
+            (None, Some(summary)) => Known::Summary(summary),
+            (None, None) => Known::Nothing,
+        }
+    }
+}
