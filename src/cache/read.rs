@@ -43,7 +43,7 @@ impl<S: Source> Inner<S> {
         match entry.judge(&self.tiers.rule, self.clock.now()) {
             Verdict::Fresh { remaining } => {
                 if remaining < self.tiers.eager_below && entry.begin_eager() {
-                    self.refresh_ahead(key, &entry, cause);
+                    self.refresh_ahead(key, &entry, remaining, cause);
                 }
                 Ok(Served::hit(entry, remaining))
             }
@@ -149,10 +149,19 @@ impl<S: Source> Inner<S> {
         }
     }
 
-    /// Refreshes a value that is read and will not be fresh for long, where there is room for that.
-    fn refresh_ahead(self: &Arc<Self>, key: &S::Key, entry: &Entry<S::Value>, cause: S::Cause) {
+    /// Refreshes a value that is read and will not be fresh for long, where there is room for that. Where
+    /// all values are confirmed by listings, only if they are late.
+    fn refresh_ahead(
+        self: &Arc<Self>,
+        key: &S::Key,
+        entry: &Entry<S::Value>,
+        remaining: Duration,
+        cause: S::Cause,
+    ) {
+        let source = &self.tiers.source;
+        let is_early = source.knows_all() && remaining > self.tiers.eager_below / 2;
         let failed = self.tiers.absences.get(key, self.clock.now()).is_some();
-        if failed || self.tiers.source.room_for_refreshes() == 0 {
+        if is_early || failed || source.room_for_refreshes() == 0 {
             return entry.end_eager();
         }
         let boarding = Boarding {
