@@ -23,6 +23,7 @@ pub use crate::product::{
     Product, ProductId, Query, QueryProblem, QueryProblemCode, Rendition, Representation, Select,
     Version, entity_tag, flatten,
 };
+pub use crate::upstream::{CircuitState, CircuitStatus, Forced};
 pub use batch::{BatchDone, BatchWrite};
 pub use health::{Check, CheckStatus, Health};
 pub use idempotency::{KEPT_FOR, KeptAnswer, NotRepeatable, Once, Repeatable};
@@ -280,6 +281,16 @@ impl Catalog {
     /// What the cache knows about one product, without touching it.
     pub fn inspect(&self, id: &ProductId) -> Option<Inspection> {
         self.cache.inspect(id)
+    }
+
+    /// What the circuit to the inventory does, and since when.
+    pub fn circuit(&self) -> CircuitStatus {
+        self.inventory().circuit()
+    }
+
+    /// Holds the circuit open or closed whatever happens, or no longer. Not beyond a restart.
+    pub fn force_circuit(&self, forced: Option<Forced>) {
+        self.inventory().force_circuit(forced);
     }
 
     /// Brings the gauges up to date. Called before they are read, so that no change pays for it.

@@ -2,6 +2,7 @@
 //! answered here.
 
 mod admin;
+mod circuit;
 mod entries;
 mod events;
 mod invalidations;
@@ -78,6 +79,7 @@ pub fn router(state: OpsState) -> Router {
             get(invalidations::list).post(invalidations::invalidate),
         )
         .route("/cache/invalidations/{id}", get(invalidations::find))
+        .route("/circuit", get(circuit::show).put(circuit::force))
         .fallback(async || Fault::new(ErrorCode::RouteNotFound))
         .method_not_allowed_fallback(async || Fault::new(ErrorCode::MethodNotAllowed))
         // Whatever an answer says of itself, nothing here is ever cached.

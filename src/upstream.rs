@@ -3,39 +3,48 @@
 mod address;
 mod answer;
 mod asked;
+mod breaker;
+mod bulkhead;
 mod call;
 mod deadline;
 mod error;
 mod observe;
+mod outlet;
 mod page;
+mod rate;
 mod retry;
 mod stack;
 pub mod transport;
 mod validators;
 pub mod wire;
+mod writes;
 
+pub use breaker::{CircuitState, CircuitStatus, Forced};
+pub use bulkhead::Crowded;
 pub use call::{AttemptOutcome, Operation};
 pub use error::UpstreamError;
 pub use page::{DecodedPage, RawPage};
 pub use validators::{Expected, Validators};
 
 use crate::clock::{Clock, Moment};
-use crate::product::{Amendment, Draft, Product, ProductId, PublishedMembers};
+use crate::product::{Product, ProductId, PublishedMembers};
 use crate::secrets::{Late, Secret};
 use crate::telemetry::Conversation;
 use crate::telemetry::events::Events;
 use address::Addresses;
 use answer::Answer;
 use asked::Asked;
+use bulkhead::Bulkhead;
 use bytes::Bytes;
-use call::Call;
-use http::{Method, StatusCode};
-use observe::Observer;
+use http::StatusCode;
+use observe::Rejection;
+use outlet::{Outlet, told};
+use rate::RateLimit;
+use stack::Limits;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
-use tower::ServiceExt;
 use transport::Transport;
-use uuid::Uuid;
 
 /// The longest answer with one product, in bytes.
 pub const MAX_PRODUCT_BYTES: usize = 4 * 1024 * 1024;
@@ -59,6 +68,12 @@ pub struct Config {
     pub max_attempts: u32,
     /// `UPSTREAM_MAX_CONCURRENT`: attempts in flight.
     pub max_concurrent: usize,
+    /// `UPSTREAM_RATE_LIMIT_PER_SECOND`: attempts that begin in a second; `None` does not limit them.
+    pub rate_limit: Option<NonZeroU32>,
+    /// `CIRCUIT_FAILURE_THRESHOLD`: failures in a row that open the circuit.
+    pub circuit_failures: u32,
+    /// `CIRCUIT_RECOVERY_SECONDS`: how long it stays open before a call may try.
+    pub circuit_recovery: Duration,
     /// `UPSTREAM_PAGE_SIZE`: products asked for in one page of a listing pass.
     pub page_size: u32,
     /// `PUBLISHED_MEMBERS`.
@@ -116,9 +131,8 @@ pub struct Reachability {
 pub struct Inventory {
     config: Arc<Config>,
     addresses: Arc<Addresses>,
-    clock: Clock,
-    observer: Observer,
-    stack: Transport,
+    limits: Limits,
+    outlet: Outlet,
 }
 
 // === impl Inventory ===
@@ -126,13 +140,15 @@ pub struct Inventory {
 impl Inventory {
     /// Puts the outbound stack on `transport`; what happens there is told to `events`.
     pub fn new(config: Config, transport: Transport, clock: Clock, events: Events) -> Self {
-        let observer = Observer::new(clock, events);
+        let limits = Limits {
+            rate: RateLimit::new(config.rate_limit, clock, events.clone()),
+            bulkhead: Bulkhead::new(config.max_concurrent, clock, events.clone()),
+        };
         Self {
-            stack: stack::build(&config, clock, observer.clone(), transport),
+            outlet: Outlet::new(&config, clock, events, &limits, transport, true),
             addresses: Arc::new(Addresses::below(&config.base)),
             config: Arc::new(config),
-            clock,
-            observer,
+            limits,
         }
     }
 
@@ -148,19 +164,7 @@ impl Inventory {
     ) -> Result<Fetched, UpstreamError> {
         let asked = Asked::new(Operation::Get, self.addresses.product(id)).unless_changed(known);
         let is_conditional = asked.is_conditional();
-        let answer = match self.call(asked, cause).await {
-            Err(UpstreamError::Gone { status }) => return Ok(Fetched::Gone { status }),
-            other => other?,
-        };
-        match answer.status() {
-            StatusCode::NOT_MODIFIED if is_conditional => Ok(Fetched::NotModified {
-                sent_at: answer.sent_at,
-            }),
-            _ => {
-                let confirmed = self.confirm(&answer, Some(id))?;
-                Ok(Fetched::Product(Box::new(confirmed)))
-            }
-        }
+        self.fetched(self.call(asked, cause).await, id, is_conditional)
     }
 
     /// Gets one product like [`Inventory::get`], in one attempt and `within` so long; `from` this URL
@@ -173,15 +177,27 @@ impl Inventory {
         id: &ProductId,
         known: Option<&Validators>,
         _from: Option<&str>,
-        _within: Duration,
+        within: Duration,
         cause: Conversation,
     ) -> Result<Fetched, UpstreamError> {
-        self.get(id, known, cause).await
+        let asked = Asked::new(Operation::Get, self.addresses.product(id)).unless_changed(known);
+        let is_conditional = asked.is_conditional();
+        let key = self.key(Operation::Get)?;
+        let tried = self.outlet.try_once(asked, within, Some(key), cause).await;
+        self.fetched(tried, id, is_conditional)
     }
 
-    /// How many calls may begin now without waiting.
+    /// How many refreshes may begin now without waiting, and without taking from readers the last slots.
+    /// None while the circuit is open, and one where it is time to try again.
     pub fn room(&self) -> usize {
-        self.config.max_concurrent
+        let circuit = self.circuit();
+        let room = self.limits.bulkhead.room().min(self.limits.rate.room());
+        match circuit.state {
+            CircuitState::Closed => room,
+            CircuitState::Open | CircuitState::HalfOpen => {
+                room.min(usize::from(self.outlet.breaker.check().is_ok()))
+            }
+        }
     }
 
     /// Gets one page of the list: `limit` products at most, behind the inventory's cursor `after`.
@@ -251,82 +267,6 @@ impl Inventory {
         Ok(answer.body().clone())
     }
 
-    /// Creates a product. With a `key` the inventory does so once however often it is asked, so that
-    /// an attempt that fails is made again.
-    ///
-    /// # Errors
-    /// Any. After [`UpstreamError::Unknown`] and [`UpstreamError::Failing`] it may exist.
-    pub async fn create(
-        &self,
-        draft: &Draft,
-        key: Option<Uuid>,
-        cause: Conversation,
-    ) -> Result<Confirmed, UpstreamError> {
-        let body = wire::body(draft, draft.id.as_ref());
-        let asked = Asked::new(Operation::Create, self.addresses.products());
-        let asked = asked.writing(Method::POST, body).once(key);
-        let answer = self.call(asked, cause).await?;
-        self.confirm(&answer, draft.id.as_ref())
-    }
-
-    /// Creates or replaces a product, if it is as `expected`. True when it was created.
-    ///
-    /// # Errors
-    /// Any. After [`UpstreamError::Unknown`] and [`UpstreamError::Failing`] it may be replaced.
-    pub async fn replace(
-        &self,
-        id: &ProductId,
-        draft: &Draft,
-        expected: &Expected,
-        cause: Conversation,
-    ) -> Result<(Confirmed, bool), UpstreamError> {
-        let body = wire::body(draft, Some(id));
-        let asked = Asked::new(Operation::Replace, self.addresses.product(id))
-            .if_expected(expected)
-            .writing(Method::PUT, body);
-        let answer = self.call(asked, cause).await?;
-        let confirmed = self.confirm(&answer, Some(id))?;
-        Ok((confirmed, answer.status() == StatusCode::CREATED))
-    }
-
-    /// Changes parts of a product, if it is as `expected`.
-    ///
-    /// # Errors
-    /// Any. After [`UpstreamError::Unknown`] and [`UpstreamError::Failing`] it may be changed.
-    pub async fn patch(
-        &self,
-        id: &ProductId,
-        amendment: &Amendment,
-        expected: &Expected,
-        cause: Conversation,
-    ) -> Result<Confirmed, UpstreamError> {
-        let asked = Asked::new(Operation::Patch, self.addresses.product(id))
-            .if_expected(expected)
-            .patching(Bytes::from(amendment.to_json()));
-        let answer = self.call(asked, cause).await?;
-        self.confirm(&answer, Some(id))
-    }
-
-    /// Deletes a product, if it is as `expected`. Returns when the request was sent.
-    ///
-    /// # Errors
-    /// Any. After [`UpstreamError::Unknown`] and [`UpstreamError::Failing`] it may be deleted.
-    pub async fn delete(
-        &self,
-        id: &ProductId,
-        expected: &Expected,
-        cause: Conversation,
-    ) -> Result<Moment, UpstreamError> {
-        let asked = Asked::new(Operation::Delete, self.addresses.product(id))
-            .if_expected(expected)
-            .deleting();
-        let answer = self.call(asked, cause).await?;
-        answer.accept(match answer.status() {
-            StatusCode::NOT_MODIFIED => Err("it answered 304 to a write".to_owned()),
-            _ => Ok(answer.sent_at),
-        })
-    }
-
     /// Asks for its health and remembers the version it reports.
     ///
     /// # Errors
@@ -339,14 +279,25 @@ impl Inventory {
         };
         let health = answer.read(|json| Ok(wire::health(json)?))?;
         let range = &self.config.compatible;
-        self.observer
+        self.outlet
+            .observer
             .version(health.version.map(|version| judged(&version, range)));
         Ok(())
     }
 
     /// What is known without asking.
     pub fn reachability(&self) -> Reachability {
-        self.observer.reachability()
+        self.outlet.observer.reachability()
+    }
+
+    /// What the circuit does, and since when.
+    pub fn circuit(&self) -> CircuitStatus {
+        self.outlet.breaker.status()
+    }
+
+    /// Holds the circuit open or closed whatever happens, or no longer.
+    pub fn force_circuit(&self, forced: Option<Forced>) {
+        self.outlet.breaker.force(forced);
     }
 
     /// The configuration it runs with.
@@ -383,29 +334,46 @@ impl Inventory {
         })
     }
 
-    /// Sends a request down the stack, and tells what came of it.
+    /// Sends a request, and tells what came of it.
     async fn call(&self, asked: Asked, cause: Conversation) -> Result<Answer, UpstreamError> {
-        told(asked.operation, self.send(asked, cause).await)
+        let key = self.key(asked.operation)?;
+        self.outlet.call(asked, Some(key), cause).await
     }
 
     async fn send(&self, asked: Asked, cause: Conversation) -> Result<Answer, UpstreamError> {
-        let operation = asked.operation;
-        let now = self.clock.now();
-        let call = Call::new(operation, now + self.config.deadline);
-        let Some(key) = self.config.api_key.get() else {
-            self.observer.rejected(operation);
-            return Err(UpstreamError::NotReady);
-        };
-        let request = asked
-            .request(call.clone(), key, cause)
-            .map_err(|error| UpstreamError::Unreachable(error.into()))?;
-        let result = self.stack.clone().oneshot(request).await;
-        Answer::of(operation, result, &self.observer, now).map_err(|error| {
-            match call.is_doubtful() {
-                true => error.in_doubt(),
-                false => error,
-            }
+        let key = self.key(asked.operation)?;
+        self.outlet.send(asked, Some(key), cause).await
+    }
+
+    /// Our credential, if it is here.
+    fn key(&self, operation: Operation) -> Result<&Secret, UpstreamError> {
+        self.config.api_key.get().ok_or_else(|| {
+            let observer = &self.outlet.observer;
+            observer.rejected(operation, Rejection::NotReady);
+            UpstreamError::NotReady
         })
+    }
+
+    /// What the answer to a GET of one product says.
+    fn fetched(
+        &self,
+        answer: Result<Answer, UpstreamError>,
+        id: &ProductId,
+        is_conditional: bool,
+    ) -> Result<Fetched, UpstreamError> {
+        let answer = match answer {
+            Err(UpstreamError::Gone { status }) => return Ok(Fetched::Gone { status }),
+            other => other?,
+        };
+        match answer.status() {
+            StatusCode::NOT_MODIFIED if is_conditional => Ok(Fetched::NotModified {
+                sent_at: answer.sent_at,
+            }),
+            _ => {
+                let confirmed = self.confirm(&answer, Some(id))?;
+                Ok(Fetched::Product(Box::new(confirmed)))
+            }
+        }
     }
 
     /// Reads the product of an answer, which must be the one asked for.
@@ -424,22 +392,6 @@ impl Inventory {
             sent_at: answer.sent_at,
         })
     }
-}
-
-/// Says in the log where an answer is none that its API promises: that is an operator's matter.
-fn told(
-    operation: Operation,
-    result: Result<Answer, UpstreamError>,
-) -> Result<Answer, UpstreamError> {
-    if let Err(UpstreamError::Invalid { what, .. }) = &result {
-        let operation = operation.as_str();
-        tracing::error!(
-            operation,
-            what,
-            "The inventory's answer is not usable: {what}"
-        );
-    }
-    result
 }
 
 /// A reported version, fit for a log, and whether `range` admits it.

@@ -3,6 +3,7 @@
 use super::Catalog;
 use crate::cache::StoreStatus;
 use crate::telemetry::Conversation;
+use crate::upstream::CircuitState;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -15,7 +16,7 @@ const PROBE_PAUSE: Duration = Duration::from_secs(1);
 pub struct Health {
     /// The worst of the checks.
     pub status: CheckStatus,
-    /// `inventory`, `inventory-version`, `cache-store`, `warm-up`.
+    /// `inventory`, `inventory-version`, `cache-store`, `warm-up`, `circuit`.
     pub checks: Vec<Check>,
 }
 
@@ -77,6 +78,7 @@ impl Catalog {
             self.version_check(),
             self.store_check(),
             self.warmup_check(),
+            self.circuit_check(),
         ];
         Health {
             status: checks
@@ -91,7 +93,8 @@ impl Catalog {
     /// Whether this replica can answer products: from a cache that holds some, or from an inventory
     /// that answers.
     pub fn is_ready(&self) -> bool {
-        self.cache.has_usable() || self.inventory().reachability().up == Some(true)
+        let answers = || self.inventory().reachability().up == Some(true);
+        self.cache.has_usable() || (answers() && self.circuit().state != CircuitState::Open)
     }
 
     fn inventory_check(&self) -> Check {
@@ -207,6 +210,35 @@ impl Catalog {
         Check::new("warm-up", status, description)
     }
 
+    fn circuit_check(&self) -> Check {
+        let circuit = self.circuit();
+        let (status, description) = match (circuit.state, circuit.forced) {
+            (CircuitState::Closed, false) => {
+                (CheckStatus::Healthy, "Closed: calls are made".to_owned())
+            }
+            (CircuitState::Closed, true) => (
+                CheckStatus::Healthy,
+                "Held closed by an operator: calls are made, however they end".to_owned(),
+            ),
+            (CircuitState::Open, true) => (
+                CheckStatus::Degraded,
+                "Held open by an operator: no call is made".to_owned(),
+            ),
+            (CircuitState::Open, false) => {
+                let left = circuit.remaining.unwrap_or_default().as_secs_f64().ceil();
+                (
+                    CheckStatus::Degraded,
+                    format!("Open: calls failed, so none is made for {left} more seconds"),
+                )
+            }
+            (CircuitState::HalfOpen, _) => (
+                CheckStatus::Degraded,
+                "Half-open: one call at a time tries whether they work again".to_owned(),
+            ),
+        };
+        Check::new("circuit", status, description)
+    }
+
     /// Probes the inventory whenever no call has told anything about it for a while.
     pub async fn keep_probing(self: Arc<Self>, stop: CancellationToken) {
         let probing = async {
@@ -217,9 +249,20 @@ impl Catalog {
                 let now = self.clock.now();
                 let told_at = self.inventory().reachability().at;
                 let quiet = told_at.map_or(every, |at| now.since(at));
-                if quiet < every && probed {
+                // A half-open circuit waits for calls that work.
+                let is_trying = self.circuit().state == CircuitState::HalfOpen;
+                if quiet < every && probed && !is_trying {
                     tokio::time::sleep(every - quiet).await;
                     continue;
+                }
+                // A call that will be refused tells nothing; a circuit that may close is worth one.
+                let circuit = self.circuit();
+                if circuit.state == CircuitState::Open {
+                    let left = circuit.remaining.unwrap_or(every);
+                    if !left.is_zero() {
+                        tokio::time::sleep(left.min(every)).await;
+                        continue;
+                    }
                 }
                 // What came of it is in the reachability.
                 let _ = self.inventory().probe(Conversation::new()).await;

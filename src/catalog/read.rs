@@ -324,12 +324,8 @@ fn index_is_not_complete() -> CatalogError {
 
 /// What a failed read means to its caller.
 pub(super) fn unavailable(error: &UpstreamError) -> CatalogError {
-    let retry_after = match error {
-        UpstreamError::Failing { retry_after, .. } => *retry_after,
-        _ => None,
-    };
     CatalogError::Unavailable {
-        retry_after: retry_after.unwrap_or(RETRY_AFTER),
+        retry_after: error.retry_after().unwrap_or(RETRY_AFTER),
         cause: error.to_string(),
     }
 }

@@ -244,6 +244,8 @@ fn refusal(error: &UpstreamError, id: Option<ProductId>) -> (ProductChange, Cata
         // Nothing was sent, or it was turned away before anything happened.
         UpstreamError::NotReady
         | UpstreamError::Unreachable(_)
+        | UpstreamError::CircuitOpen { .. }
+        | UpstreamError::Crowded(_)
         | UpstreamError::Denied { .. }
         | UpstreamError::Failing {
             status: StatusCode::TOO_MANY_REQUESTS,

@@ -16,7 +16,7 @@ use metrics_process::Collector;
 use std::cell::RefCell;
 use std::sync::{LazyLock, OnceLock};
 use std::time::Duration;
-use table::{OUTCOMES, name};
+use table::{CIRCUIT_STATES, OUTCOMES, name};
 
 /// Upper bounds of the duration histograms, in seconds: a hit takes tens of microseconds, a call to
 /// the inventory up to its deadline.
@@ -184,6 +184,24 @@ pub fn upstream_request(operation: &'static str, outcome: &'static str, took: Du
     histogram!(name::UPSTREAM_DURATION, "operation" => operation).record(took);
 }
 
+/// Counts an attempt at the upstream that was not sent; `cause` says why.
+pub fn upstream_rejection(operation: &'static str, outcome: &'static str, cause: &'static str) {
+    counter!(name::UPSTREAM_REQUESTS, "operation" => operation, "outcome" => outcome).increment(1);
+    counter!(name::UPSTREAM_REJECTIONS, "cause" => cause).increment(1);
+}
+
+/// Tells what the circuit to the upstream does: `closed`, `open` or `half_open`.
+pub fn circuit_state(state: &'static str) {
+    for word in CIRCUIT_STATES {
+        gauge!(name::CIRCUIT_STATE, "state" => word).set(f64::from(word == state));
+    }
+}
+
+/// Counts a change of the circuit to this state.
+pub fn circuit_transition(to: &'static str) {
+    counter!(name::CIRCUIT_TRANSITIONS, "to" => to).increment(1);
+}
+
 /// Counts a retry of an upstream call.
 pub fn upstream_retry() {
     counter!(name::UPSTREAM_RETRIES).increment(1);
@@ -340,6 +358,9 @@ mod tests {
         store_error("open");
         upstream_request("get", "ok", Duration::from_millis(3));
         upstream_retry();
+        upstream_rejection("get", "rejected", "bulkhead");
+        circuit_state("closed");
+        circuit_transition("open");
         upstream_products_skipped(1);
         warmup_products(1);
         warmup_progress(0.5);

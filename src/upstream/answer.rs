@@ -1,8 +1,10 @@
 //! What the inventory's answers and failures mean.
 
+use super::breaker::service::CircuitOpen;
+use super::bulkhead::Crowded;
 use super::call::Operation;
 use super::deadline::DeadlinePassed;
-use super::observe::{Attempt, Observer};
+use super::observe::{Attempt, Observer, Rejection};
 use super::retry::retry_after;
 use super::transport::TransportError;
 use super::{UpstreamError, Validators};
@@ -111,10 +113,15 @@ impl Answer {
     }
 }
 
+/// Whether a body says that it is JSON, or does not say what it is.
+pub(super) fn is_usable_type(response: &Response<Bytes>) -> bool {
+    let kind = response.headers().get(CONTENT_TYPE);
+    kind.is_none_or(|kind| kind.to_str().is_ok_and(is_json))
+}
+
 /// The body as one JSON value of any kind.
 fn json(response: &Response<Bytes>) -> Result<&RawValue, String> {
-    let kind = response.headers().get(CONTENT_TYPE);
-    if kind.is_some_and(|kind| !kind.to_str().is_ok_and(is_json)) {
+    if !is_usable_type(response) {
         return Err("its content type is not JSON".to_owned());
     }
     serde_json::from_slice(response.body()).map_err(|error| {
@@ -157,8 +164,16 @@ fn failure(operation: Operation, error: BoxError, observer: &Observer) -> Upstre
         if passed.sent {
             return UpstreamError::Unknown(error);
         }
-        observer.rejected(operation);
+        observer.rejected(operation, Rejection::Deadline);
         return UpstreamError::Unreachable(error);
+    }
+    if let Some(&CircuitOpen { retry_after }) = error.downcast_ref() {
+        observer.rejected(operation, Rejection::CircuitOpen);
+        return UpstreamError::CircuitOpen { retry_after };
+    }
+    if let Some(&crowded) = error.downcast_ref::<Crowded>() {
+        observer.rejected(operation, Rejection::Crowded(crowded));
+        return UpstreamError::Crowded(crowded);
     }
     match error.downcast_ref() {
         Some(TransportError::NotSent(_)) => UpstreamError::Unreachable(error),

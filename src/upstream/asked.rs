@@ -109,7 +109,7 @@ impl Asked {
         self.headers.extend(value.map(|value| (name, value)));
     }
 
-    /// The request: with our credential, on behalf of `cause`.
+    /// The request: with our credential where it may have it, on behalf of `cause`.
     ///
     /// # Errors
     /// Where the address is too long, or the credential has characters that no header may have.
@@ -117,20 +117,23 @@ impl Asked {
     pub(super) fn request(
         self,
         call: Call,
-        key: &Secret,
+        key: Option<&Secret>,
         cause: Conversation,
     ) -> Result<http::Request<Bytes>, http::Error> {
-        let mut key = HeaderValue::from_str(key.expose())?;
-        key.set_sensitive(true);
+        let key = key.map(|key| HeaderValue::from_str(key.expose()));
+        let key = key.transpose()?.map(|mut key| {
+            key.set_sensitive(true);
+            (API_KEY, key)
+        });
         let mut request = http::Request::builder()
             .method(self.method)
             .uri(self.url)
             .header(CONVERSATION, cause.to_string())
-            .header(API_KEY, key)
             .header(ACCEPT, "application/json")
             .extension(self.operation.body_limit())
             .extension(call)
             .body(self.body)?;
+        request.headers_mut().extend(key);
         request.headers_mut().extend(self.headers);
         Ok(request)
     }

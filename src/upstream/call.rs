@@ -12,6 +12,8 @@ pub(super) struct Call {
     pub(super) operation: Operation,
     /// When it must have ended.
     pub(super) deadline: Moment,
+    /// Whether an attempt that failed may be made again.
+    pub(super) repeats: bool,
     sent: Arc<AtomicBool>,
     doubtful: Arc<AtomicBool>,
 }
@@ -56,7 +58,7 @@ pub enum AttemptOutcome {
     ConnectError,
     /// An answer that is not what the API promises.
     Invalid,
-    /// Not sent: no slot was free in time, or the credential is not here yet.
+    /// Not sent: the circuit was open, no slot or turn was free in time, or the credential is not here yet.
     Rejected,
 }
 
@@ -67,8 +69,17 @@ impl Call {
         Self {
             operation,
             deadline,
+            repeats: true,
             sent: Arc::default(),
             doubtful: Arc::default(),
+        }
+    }
+
+    /// The same in one attempt, whatever comes of it.
+    pub(super) fn once(self) -> Self {
+        Self {
+            repeats: false,
+            ..self
         }
     }
 

@@ -1,23 +1,21 @@
 //! Bounds a whole call: queueing, attempts and the pauses between them.
 
 use super::call::Call;
+use crate::clock::Clock;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tower::{BoxError, Layer, Service, ServiceExt};
 
-/// Ends calls that take longer than this.
-///
-/// tower's own timeout starts its clock when the inner service is ready, which here is after the
-/// bulkhead has let the call in; this one counts the wait too.
+/// Ends each call at its own deadline; one that has none is not bounded.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct DeadlineLayer(pub(super) Duration);
+pub(super) struct DeadlineLayer(pub(super) Clock);
 
 /// See [`DeadlineLayer`].
 #[derive(Clone, Debug)]
 pub(super) struct Deadline<S> {
     inner: S,
-    after: Duration,
+    clock: Clock,
 }
 
 /// The call did not end in time.
@@ -37,7 +35,7 @@ impl<S> Layer<S> for DeadlineLayer {
     fn layer(&self, inner: S) -> Deadline<S> {
         Deadline {
             inner,
-            after: self.0,
+            clock: self.0,
         }
     }
 }
@@ -61,13 +59,17 @@ where
 
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
         let inner = self.inner.clone();
-        let after = self.after;
         let call = request.extensions().get::<Call>().cloned();
+        let now = self.clock.now();
         Box::pin(async move {
+            let Some(call) = call else {
+                return inner.oneshot(request).await;
+            };
+            let after = call.deadline.since(now);
             match tokio::time::timeout(after, inner.oneshot(request)).await {
                 Ok(result) => result,
                 Err(_) => {
-                    let sent = call.is_none_or(|call| call.is_sent());
+                    let sent = call.is_sent();
                     Err(DeadlinePassed { after, sent }.into())
                 }
             }

@@ -1,5 +1,6 @@
 //! What can go wrong with a call to the inventory.
 
+use super::bulkhead::Crowded;
 use http::StatusCode;
 use std::time::Duration;
 
@@ -12,6 +13,15 @@ pub enum UpstreamError {
     /// It could not be reached: nothing was sent. Retry later.
     #[error("the inventory can not be reached")]
     Unreachable(#[source] tower::BoxError),
+    /// The circuit is open: nothing was sent. Retry then.
+    #[error("the circuit to the inventory is open")]
+    CircuitOpen {
+        /// When it may be closed again.
+        retry_after: Duration,
+    },
+    /// Too many calls are under way or waiting already: nothing was sent. Retry later.
+    #[error("too many calls to the inventory: {0}")]
+    Crowded(Crowded),
     /// No complete answer in time, or the connection broke after sending. A write may have been applied.
     #[error("the inventory did not answer in time, or broke off")]
     Unknown(#[source] tower::BoxError),
@@ -60,6 +70,15 @@ pub enum UpstreamError {
 // === impl UpstreamError ===
 
 impl UpstreamError {
+    /// When a call is worth trying again, where somebody said so.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Failing { retry_after, .. } => *retry_after,
+            Self::CircuitOpen { retry_after } => Some(*retry_after),
+            _ => None,
+        }
+    }
+
     /// What it means that a page of the list was refused: one behind a cursor, that the inventory does not
     /// know this cursor, which may be a client's own making; any other, that it breaks its promise.
     pub(super) fn of_page(self, has_cursor: bool) -> Self {
@@ -80,7 +99,12 @@ impl UpstreamError {
     /// than that it is not known.
     pub(super) fn in_doubt(self) -> Self {
         let unknown = match &self {
-            Self::NotReady | Self::Unreachable(_) | Self::Denied { .. } | Self::Gone { .. } => true,
+            Self::NotReady
+            | Self::Unreachable(_)
+            | Self::CircuitOpen { .. }
+            | Self::Crowded(_)
+            | Self::Denied { .. }
+            | Self::Gone { .. } => true,
             Self::Refused { status } => *status == StatusCode::CONFLICT,
             Self::Failing { status, .. } => !status.is_server_error(),
             Self::Unknown(_) | Self::Invalid { .. } | Self::BadCursor { .. } => false,

@@ -1,6 +1,7 @@
 //! Counts attempts, and remembers from them how the inventory does.
 
 use super::Reachability;
+use super::bulkhead::Crowded;
 use super::call::{AttemptOutcome, Call, Operation};
 use crate::clock::{Clock, Moment};
 use crate::telemetry::events::{EventKind, Events};
@@ -37,6 +38,19 @@ enum Verdict {
     Failed,
     /// Something answered, which may or may not be a working inventory.
     Unclear,
+}
+
+/// Why an attempt was not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rejection {
+    /// The circuit is open.
+    CircuitOpen,
+    /// There is too much to do already.
+    Crowded(Crowded),
+    /// Its time was up before there was room.
+    Deadline,
+    /// The credential is not here yet.
+    NotReady,
 }
 
 /// See [`Observer`].
@@ -92,10 +106,10 @@ impl Observer {
         self.denied(operation, None);
     }
 
-    /// Counts a call that was never sent.
-    pub(super) fn rejected(&self, operation: Operation) {
+    /// Counts a call, or a further attempt at one, that was not sent.
+    pub(super) fn rejected(&self, operation: Operation, why: Rejection) {
         let outcome = AttemptOutcome::Rejected.as_str();
-        metrics::upstream_request(operation.as_str(), outcome, Duration::ZERO);
+        metrics::upstream_rejection(operation.as_str(), outcome, why.as_str());
     }
 
     /// Remembers the version that the inventory reports, and says so when it does not fit.
@@ -212,6 +226,20 @@ where
             };
             underway.end(answer.await)
         })
+    }
+}
+
+// === impl Rejection ===
+
+impl Rejection {
+    /// The word in metrics.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::CircuitOpen => "circuit_open",
+            Self::Crowded(crowded) => crowded.as_str(),
+            Self::Deadline => "deadline",
+            Self::NotReady => "not_ready",
+        }
     }
 }
 

@@ -1,9 +1,12 @@
 //! Which attempts are made again, and when.
 
 use super::asked::IDEMPOTENCY_KEY;
+use super::breaker::service::{Breaker, CircuitOpen};
+use super::bulkhead::Crowded;
 use super::call::Call;
 use super::transport::TransportError;
 use crate::clock::{Clock, Moment};
+use crate::telemetry::events::EventKind;
 use crate::telemetry::metrics;
 use bytes::Bytes;
 use http::header::RETRY_AFTER;
@@ -32,6 +35,7 @@ pub(super) struct Retries {
     made: u32,
     clock: Clock,
     budget: Arc<TpsBudget>,
+    breaker: Breaker,
 }
 
 /// What an attempt's end says about making another.
@@ -48,20 +52,21 @@ enum Judgement {
 // === impl Retries ===
 
 impl Retries {
-    /// At most `max_attempts` attempts a call, the first included.
-    pub(super) fn new(max_attempts: u32, clock: Clock) -> Self {
+    /// At most `max_attempts` attempts a call, the first included, and none while `breaker` is open.
+    pub(super) fn new(max_attempts: u32, clock: Clock, breaker: Breaker) -> Self {
         let budget = TpsBudget::new(BUDGET_WINDOW, BUDGET_RESERVE_PER_SECOND, BUDGET_SHARE);
         Self {
             left: max_attempts.saturating_sub(1),
             made: 0,
             clock,
             budget: Arc::new(budget),
+            breaker,
         }
     }
 
     /// How long to pause before the next attempt; `None` where there must be none.
     fn pause(&self, judgement: Judgement, deadline: Moment) -> Option<Duration> {
-        let backoff = Duration::from_millis(fastrand::u64(0..=longest_pause(self.made)));
+        let backoff = jittered(longest_pause(self.made));
         let pause = match judgement {
             Judgement::Final => return None,
             Judgement::Again => backoff,
@@ -84,10 +89,19 @@ impl Policy<Request<Bytes>, Response<Bytes>, BoxError> for Retries {
         let call = request.extensions().get::<Call>()?;
         let keyed = request.headers().contains_key(IDEMPOTENCY_KEY);
         let judgement = judge(result, keyed, self.clock.now());
-        let pause = self.pause(judgement, call.deadline)?;
-        if self.left == 0 || !self.budget.withdraw() {
+        // Without retries there is nothing to exhaust, and none is due while the circuit is open.
+        let is_over = judgement == Judgement::Final || self.breaker.check().is_err();
+        if is_over || self.left + self.made == 0 {
             return None;
         }
+        let pause = self.pause(judgement, call.deadline);
+        let pause = pause.filter(|_| self.left > 0 && self.budget.withdraw());
+        let (events, word) = (self.breaker.events(), call.operation.as_str());
+        let Some(pause) = pause else {
+            events.emit_with(EventKind::RetryExhausted, |event| event.cause(word));
+            return None;
+        };
+        events.emit_with(EventKind::Retry, |event| event.cause(word));
         self.left -= 1;
         self.made += 1;
         if keyed && may_have_had_an_effect(result) {
@@ -103,7 +117,9 @@ impl Policy<Request<Bytes>, Response<Bytes>, BoxError> for Retries {
         }
         // Only what is safe to repeat (RFC 9110 section 9.2.1), or is done once however often it is sent.
         let safe = request.method() == Method::GET;
-        (safe || request.headers().contains_key(IDEMPOTENCY_KEY)).then(|| request.clone())
+        let safe = safe || request.headers().contains_key(IDEMPOTENCY_KEY);
+        let call = request.extensions().get::<Call>();
+        (safe && call.is_none_or(|call| call.repeats)).then(|| request.clone())
     }
 }
 
@@ -137,6 +153,8 @@ fn judge(result: &Result<Response<Bytes>, BoxError>, keyed: bool, now: Moment) -
             }
             _ => Judgement::Final,
         },
+        // Nothing was sent, and what is in the way will be for a while.
+        Err(error) if error.is::<CircuitOpen>() || error.is::<Crowded>() => Judgement::Final,
         Err(error) => match error.downcast_ref() {
             Some(TransportError::TooLong(_)) => Judgement::Final,
             // A connection that failed or broke, or an attempt that ran out of time.
@@ -153,6 +171,12 @@ fn may_have_had_an_effect(result: &Result<Response<Bytes>, BoxError>) -> bool {
     }
 }
 
+/// A pause of a tenth of the longest at least, so that nothing is repeated at once, and anything up to it,
+/// so that what failed together does not come again together.
+fn jittered(longest_ms: u64) -> Duration {
+    Duration::from_millis(fastrand::u64(longest_ms / 10..=longest_ms))
+}
+
 /// The longest pause, in milliseconds, after `made` retries.
 fn longest_pause(made: u32) -> u64 {
     let doubled = BASE_PAUSE.saturating_mul(2u32.saturating_pow(made));
@@ -162,6 +186,8 @@ fn longest_pause(made: u32) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::events::Events;
+    use crate::upstream::breaker::Thresholds;
 
     fn headers(value: &'static str) -> HeaderMap {
         HeaderMap::from_iter([(RETRY_AFTER, http::HeaderValue::from_static(value))])
@@ -196,6 +222,18 @@ mod tests {
     }
 
     #[test]
+    fn a_pause_is_a_tenth_of_the_longest_at_least() {
+        for made in 0..8 {
+            let longest = longest_pause(made);
+            for _ in 0..1000 {
+                let pause = jittered(longest).as_millis();
+                assert!((u128::from(longest) / 10..=u128::from(longest)).contains(&pause));
+                assert!(pause > 0);
+            }
+        }
+    }
+
+    #[test]
     fn only_what_may_end_better_is_tried_again() {
         let now = Moment::from_millis(0);
         let answer = |status: u16| {
@@ -216,6 +254,14 @@ mod tests {
             (error(TransportError::NotSent("x".into())), Judgement::Again),
             (error(TransportError::Broken("x".into())), Judgement::Again),
             (error(TransportError::TooLong(1)), Judgement::Final),
+            (Err(Crowded::Bulkhead.into()), Judgement::Final),
+            (
+                Err(CircuitOpen {
+                    retry_after: Duration::ZERO,
+                }
+                .into()),
+                Judgement::Final,
+            ),
             (
                 Err(tower::timeout::error::Elapsed::new().into()),
                 Judgement::Again,
@@ -247,7 +293,19 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_budget_is_a_fifth_of_the_calls_and_ten_in_reserve() {
-        let retries = Retries::new(3, Clock::start());
+        let clock = Clock::start();
+        let thresholds = Thresholds {
+            failures: 5,
+            recovery: Duration::from_secs(30),
+        };
+        let breaker = Breaker::new(
+            thresholds,
+            Duration::from_secs(3),
+            clock,
+            Events::new(),
+            false,
+        );
+        let retries = Retries::new(3, clock, breaker);
         let request = Request::new(Bytes::new());
         for _ in 0..50 {
             retries.clone().clone_request(&request);

@@ -47,7 +47,7 @@ async fn without_its_inventory_a_warm_replica_is_degraded_and_serves() {
     assert!(app.get("/health/ready").await.is_ok());
     assert!(app.get("/products/P-000001").await.is_ok());
     app.inventory.knobs().reset();
-    app.later(Duration::from_secs(25)).await;
+    app.later(Duration::from_secs(35)).await;
     assert_eq!(app.get("/health").await.json()["status"], "Healthy");
 }
 

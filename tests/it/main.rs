@@ -13,6 +13,7 @@ mod answers;
 mod authority;
 mod batch;
 mod bundle;
+mod circuit;
 mod conditional;
 mod container;
 mod documentation;

@@ -20,6 +20,9 @@ pub(super) mod name {
     pub const UPSTREAM_REQUESTS: &str = "catalog_upstream_requests_total";
     pub const UPSTREAM_DURATION: &str = "catalog_upstream_request_duration_seconds";
     pub const UPSTREAM_RETRIES: &str = "catalog_upstream_retries_total";
+    pub const UPSTREAM_REJECTIONS: &str = "catalog_upstream_rejections_total";
+    pub const CIRCUIT_STATE: &str = "catalog_circuit_state";
+    pub const CIRCUIT_TRANSITIONS: &str = "catalog_circuit_transitions_total";
     pub const UPSTREAM_SKIPPED: &str = "catalog_upstream_products_skipped_total";
     pub const WARMUP_PRODUCTS: &str = "catalog_warmup_products_total";
     pub const WARMUP_PROGRESS: &str = "catalog_warmup_progress_ratio";
@@ -35,6 +38,9 @@ pub(super) mod name {
 pub(super) const OUTCOMES: [&str; 7] = [
     "hit", "miss", "stale", "negative", "fallback", "error", "bypass",
 ];
+
+/// What the circuit to the inventory does.
+pub(super) const CIRCUIT_STATES: [&str; 3] = ["closed", "open", "half_open"];
 
 const OUTCOME: Label = Label {
     name: "outcome",
@@ -90,6 +96,24 @@ const SYNC_RESULT: Label = Label {
 const EVENT_TYPE: Label = Label {
     name: "type",
     values: &EventKind::WORDS,
+};
+const REJECTION: Label = Label {
+    name: "cause",
+    values: &[
+        "circuit_open",
+        "rate_limit",
+        "bulkhead",
+        "deadline",
+        "not_ready",
+    ],
+};
+const STATE: Label = Label {
+    name: "state",
+    values: &CIRCUIT_STATES,
+};
+const TO: Label = Label {
+    name: "to",
+    values: &CIRCUIT_STATES,
 };
 const METHOD: Label = Label {
     name: "method",
@@ -175,6 +199,24 @@ pub const ALL: &[Metric] = &[
         name::UPSTREAM_RETRIES,
         &[],
         "Attempts at the inventory that repeated a failed one.",
+    ),
+    counter(
+        name::UPSTREAM_REJECTIONS,
+        &[REJECTION],
+        "Attempts at the inventory that were not sent, by what was in the way.",
+    ),
+    Metric {
+        labels: &[STATE],
+        ..gauge(
+            name::CIRCUIT_STATE,
+            Unit::Count,
+            "1 for the state that the circuit to the inventory is in, else 0.",
+        )
+    },
+    counter(
+        name::CIRCUIT_TRANSITIONS,
+        &[TO],
+        "Changes of the circuit to the inventory, by the state it came to.",
     ),
     counter(
         name::UPSTREAM_SKIPPED,
