@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::Semaphore;
 
+mod contracts;
 mod records;
 
 /// A source of truth that a test controls.
@@ -18,6 +19,11 @@ struct Numbers {
     lacking: Mutex<usize>,
     restored: Mutex<Option<Restored>>,
     loads: AtomicUsize,
+    /// Loads under way, and the most there ever were.
+    flying: Mutex<(usize, usize)>,
+    purposes: Mutex<Vec<Purpose>>,
+    room: Mutex<Option<usize>>,
+    latency: Mutex<Duration>,
     down: Mutex<bool>,
     panics: Mutex<bool>,
     unchanged: Mutex<bool>,
@@ -46,13 +52,19 @@ impl Source for Numbers {
         &self,
         key: &u32,
         known: Option<&String>,
-        _: Purpose,
+        purpose: Purpose,
         (): (),
     ) -> Result<Loaded<String, ()>, Down> {
         self.loads.fetch_add(1, Ordering::SeqCst);
+        self.purposes.lock().unwrap().push(purpose);
+        let _flying = self.fly();
         let as_of = self.clock.map_or(Moment::default(), |clock| clock.now());
         let value = self.truth.lock().unwrap().get(key).cloned();
         let (down, panics) = (*self.down.lock().unwrap(), *self.panics.lock().unwrap());
+        let latency = *self.latency.lock().unwrap();
+        if !latency.is_zero() {
+            tokio::time::sleep(latency).await;
+        }
         if let Some(gate) = &self.gate {
             gate.acquire().await.unwrap().forget();
         }
@@ -67,7 +79,7 @@ impl Source for Numbers {
     }
 
     fn room_for_refreshes(&self) -> usize {
-        usize::MAX
+        self.room.lock().unwrap().unwrap_or(usize::MAX)
     }
 
     fn stand_in(&self, fallback: &String, key: &u32) -> String {
@@ -242,7 +254,23 @@ impl Bench {
     }
 }
 
+/// A load under way.
+struct Flying<'a>(&'a Numbers);
+
+impl Drop for Flying<'_> {
+    fn drop(&mut self) {
+        self.0.flying.lock().unwrap().0 -= 1;
+    }
+}
+
 impl Numbers {
+    fn fly(&self) -> Flying<'_> {
+        let mut flying = self.flying.lock().unwrap();
+        flying.0 += 1;
+        flying.1 = flying.1.max(flying.0);
+        Flying(self)
+    }
+
     fn of(truth: &[(u32, &str)]) -> Self {
         let truth = truth.iter().map(|(key, value)| (*key, (*value).to_owned()));
         Self {

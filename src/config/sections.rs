@@ -93,7 +93,8 @@ fn cache(settings: &Settings, lineage: String) -> Result<cache::Config, Problem>
         ttl: settings.seconds("CACHE_TTL_SECONDS")?,
         grace: settings.seconds("CACHE_GRACE_SECONDS")?,
         stale_while_revalidate: settings.seconds("CACHE_STALE_WHILE_REVALIDATE_SECONDS")?,
-        soft_timeout: None,
+        soft_timeout: Some(settings.millis("UPSTREAM_SOFT_TIMEOUT_MS")?)
+            .filter(|timeout| !timeout.is_zero()),
         contracts: None,
         negative_ttl: settings.seconds("CACHE_NEGATIVE_TTL_SECONDS")?,
         fail_throttle: settings.millis("CACHE_FAIL_THROTTLE_MS")?,

@@ -23,6 +23,7 @@ fn others() -> BTreeMap<&'static str, String> {
         ("PUBLISHED_MEMBERS", "stock"),
         ("UPSTREAM_TIMEOUT_MS", "61"),
         ("UPSTREAM_DEADLINE_MS", "61000"),
+        ("UPSTREAM_SOFT_TIMEOUT_MS", "61"),
         ("UPSTREAM_MAX_ATTEMPTS", "6"),
         ("UPSTREAM_MAX_CONCURRENT", "61"),
         ("UPSTREAM_RATE_LIMIT_PER_SECOND", "61"),
