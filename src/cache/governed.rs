@@ -4,7 +4,7 @@ use super::absence::Absence;
 use super::contract::Degrade;
 use super::contracts::Governing;
 use super::entry::Entry;
-use super::flight::Landed;
+use super::flight::{Failure, Landed};
 use super::freshness::Verdict;
 use super::read::{Read, StandIns};
 use super::{Demand, Inner, Outcome, ReadError, Served, Source};
@@ -158,9 +158,12 @@ impl<S: Source> Inner<S> {
         if is_too_old(&landed.0) {
             landed = self.load(key, cause, needed).await;
         }
-        match is_too_old(&landed.0) {
-            true => Err(ReadError::Late),
-            false => self.landed(key, landed),
+        match landed {
+            (landed, _) if is_too_old(&landed) => Err(ReadError::Late),
+            // What is held is too old, whatever its grace is.
+            (Err(Failure::Failed(error)), _) => Err(ReadError::Failed(error)),
+            (Err(Failure::Crashed), _) => Err(ReadError::Crashed),
+            landed => self.landed(key, landed),
         }
     }
 }

@@ -366,7 +366,7 @@ async fn a_demand_for_youth_is_met_or_refused() {
     tokio::time::sleep(3 * SECOND).await;
     bench.down(true);
     assert_eq!(asked(demand(2)).await, Err("failed"));
-    assert_eq!(asked(demand(3)).await, Err("failed"), "it has just failed");
+    assert_eq!(asked(demand(2)).await, Err("failed"), "it has just failed");
     assert_eq!(bench.get(7).await, Ok(("new".to_owned(), Outcome::Hit)));
     // A load that began before the demand does not meet it: another one is made.
     bench.down(false);
