@@ -54,8 +54,9 @@ impl<S: Source> Cache<S> {
         stop.run_until_cancelled(ticking).await;
     }
 
-    /// One tick.
-    pub(in crate::cache) fn tick(&self, cause: &impl Fn() -> S::Cause) {
+    /// One tick: counts the checks, and starts the refreshes that are due. For whoever keeps time
+    /// otherwise than [`Cache::keep_contracts`].
+    pub fn tick(&self, cause: &impl Fn() -> S::Cause) {
         let inner = &self.inner;
         let contracts = &inner.tiers.contracts;
         let now = inner.clock.now();
