@@ -86,7 +86,7 @@ impl Stage {
             let transport = in_process(inventory.router());
             let mut app = service::build(&variables, transport, None).await?;
             app.start()?;
-            service::warmed(&app).await?;
+            service::warmed(app.catalog()).await?;
             anyhow::Ok(app)
         })?;
         let (known, complete) = app.catalog().known();

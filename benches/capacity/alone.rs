@@ -194,7 +194,7 @@ async fn warm(upstream: &str, dir: Option<PathBuf>) -> anyhow::Result<Warm> {
     let mut app = build(upstream, dir, "true").await?;
     let watch = Stopwatch::start();
     app.start()?;
-    service::warmed(&app).await?;
+    service::warmed(app.catalog()).await?;
     let took = watch.elapsed().as_secs_f64();
     app.catalog().flush().await;
     let on_disk = watch.elapsed().as_secs_f64();

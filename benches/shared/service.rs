@@ -3,6 +3,7 @@
 use anyhow::Context;
 use axum::Router;
 use product_catalog::app::App;
+use product_catalog::catalog::Catalog;
 use product_catalog::clock::Clock;
 use product_catalog::config::{Config, Environment, Profile};
 use product_catalog::contract::Contract;
@@ -26,8 +27,8 @@ pub async fn build(
 }
 
 /// Waits until the first pass over the inventory's list is through.
-pub async fn warmed(app: &App) -> anyhow::Result<()> {
-    let mut progress = app.catalog().progress();
+pub async fn warmed(catalog: &Catalog) -> anyhow::Result<()> {
+    let mut progress = catalog.progress();
     progress
         .wait_for(|progress| progress.passes > 0)
         .await
