@@ -146,6 +146,9 @@ impl App {
             .spawn(contracts.keep_contracts(self.stop.child_token()));
         self.tasks
             .spawn(probe.keep_probing(self.stop.child_token()));
+        let contracts = Arc::clone(&self.catalog);
+        self.tasks
+            .spawn(contracts.recall_contracts(self.stop.child_token()));
         for pending in std::mem::take(&mut self.pending) {
             let stop = self.stop.child_token();
             self.tasks

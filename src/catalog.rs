@@ -2,6 +2,7 @@
 
 mod availability;
 mod batch;
+pub mod contracts;
 mod health;
 mod idempotency;
 mod index;
@@ -21,7 +22,7 @@ pub use crate::product::{
     Asked, Coding, Criteria, Cursor, Draft, Effort, GroupPosition, GroupQuery, LEAST_ENCODED,
     PageQuery, Patch, PatchProblem, PatchProblemCode, Place, Position, Problem, ProblemCode,
     Product, ProductId, Query, QueryProblem, QueryProblemCode, Rendition, Representation, Select,
-    Version, entity_tag, flatten,
+    Unrepeated, Version, entity_tag, flatten,
 };
 pub use crate::upstream::{CircuitState, CircuitStatus, Forced};
 pub use batch::{BatchDone, BatchWrite};
@@ -39,6 +40,7 @@ use crate::clock::Clock;
 use crate::telemetry::events::{Event, EventKind, Events};
 use crate::telemetry::{Conversation, metrics};
 use crate::upstream::Inventory;
+use contracts::Contracts;
 use idempotency::UnderWay;
 use index::Index;
 use invalidate::Jobs;
@@ -60,6 +62,8 @@ pub struct Config {
     pub ttl: Duration,
     /// `SYNC_INTERVAL_SECONDS`: how often the inventory is asked for what changed; `None`: never.
     pub sync_interval: Option<Duration>,
+    /// Freshness contracts.
+    pub contracts: contracts::Config,
     /// `HEALTH_PROBE_SECONDS`: the longest silence before the inventory is probed.
     pub probe_interval: Duration,
 }
@@ -200,6 +204,7 @@ pub struct Catalog {
     jobs: Jobs,
     workshop: Workshop,
     events: Events,
+    contracts: Contracts,
 }
 
 // === impl Catalog ===
@@ -207,18 +212,23 @@ pub struct Catalog {
 impl Catalog {
     /// A catalogue of `inventory`'s products. Reads no disk yet: see [`Catalog::open_store`].
     pub fn new(
-        config: Config,
+        mut config: Config,
         cache: cache::Config,
         inventory: Inventory,
         clock: Clock,
         tasks: TaskTracker,
         events: Events,
     ) -> Self {
+        let contracts = Contracts::new(std::mem::take(&mut config.contracts));
         // Three quarters at most, so that there is always room for what the rows are about.
         let index_bytes = usize::try_from(cache.max_bytes / 4 * 3).unwrap_or(usize::MAX);
         let source = Products::new(inventory, index_bytes, clock);
+        let cache = Cache::new(source, cache, clock, tasks.clone(), events.clone());
+        // Nothing is held yet: what is loaded from here on is under its contract.
+        cache.govern(contracts.of_file());
         Self {
-            cache: Cache::new(source, cache, clock, tasks.clone(), events.clone()),
+            cache,
+            contracts,
             config,
             clock,
             progress: watch::Sender::new(Progress::default()),
@@ -300,6 +310,7 @@ impl Catalog {
         metrics::store_queue_length(stats.store_queue_length);
         metrics::index_complete(self.index().is_complete());
         metrics::invalidation_oldest_pending(self.invalidation_pending());
+        self.publish_contracts();
     }
 
     fn tell(&self, kind: EventKind, cause: impl Into<Cow<'static, str>>) {

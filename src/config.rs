@@ -5,6 +5,7 @@
 //! `secret://` reference, which is resolved first; then the schema's rules apply to it, then the
 //! rules between variables. Nothing is started on a configuration that breaks one.
 
+mod contracts;
 mod environment;
 mod format;
 mod pending;
@@ -109,9 +110,15 @@ impl Config {
         settings.resolve(&resolver, |_| true).await;
         settings.judge();
         rules::check(&mut settings);
+        let declared = contracts::declared(&mut settings);
+        let settings = settings.sound()?;
 
-        let warnings = warnings(&schema, environment, profile);
-        sections::assemble(settings, warnings, contract, profile, &resolver, fetch)
+        let mut warnings = warnings(&schema, environment, profile);
+        warnings.extend(contracts::warnings(&settings, &declared)?);
+        let mut config =
+            sections::assemble(settings, warnings, contract, profile, &resolver, fetch)?;
+        config.catalog.contracts.file = declared;
+        Ok(config)
     }
 
     /// Checks the configuration as far as that goes without resolving references.
@@ -129,10 +136,14 @@ impl Config {
         settings.judge();
         refuse_unless_configured(&mut settings);
         rules::check(&mut settings);
+        let declared = contracts::declared(&mut settings);
+        let settings = settings.sound()?;
 
+        let mut warnings = warnings(&schema, environment, profile);
+        warnings.extend(contracts::warnings(&settings, &declared)?);
         Ok(Report {
-            settings: settings.sound()?.list(),
-            warnings: warnings(&schema, environment, profile),
+            settings: settings.list(),
+            warnings,
         })
     }
 }

@@ -3,6 +3,7 @@
 
 mod admin;
 mod circuit;
+mod contracts;
 mod entries;
 mod events;
 mod invalidations;
@@ -70,6 +71,14 @@ pub fn router(state: OpsState) -> Router {
             "/cache/entries/{productId}",
             get(entries::inspect).delete(entries::purge),
         )
+        .route("/contracts", get(contracts::list).post(contracts::create))
+        .route(
+            "/contracts/{name}",
+            get(contracts::read_one)
+                .put(contracts::replace)
+                .delete(contracts::remove),
+        )
+        .route("/contracts/{name}/stats", get(contracts::stats))
         .route(
             "/events",
             get(events::listen).layer(Extension(events::Places::default())),

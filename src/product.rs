@@ -16,7 +16,7 @@ mod version;
 pub use coding::{Coding, Effort, LEAST_ENCODED};
 pub use criteria::{Comparison, Criteria, Field, Fingerprint, Key, Operand, Place, SortKey, Term};
 pub use cursor::Cursor;
-pub use draft::{Draft, Problem, ProblemCode};
+pub use draft::{Draft, Problem, ProblemCode, is_plain_name};
 pub use model::{
     Attributes, InvalidId, InvalidProduct, Price, Product, ProductId, PublishedMembers, Status,
     parse_timestamp,
@@ -27,5 +27,6 @@ pub use query::{
 };
 pub use representation::{LastModified, Rendition, Representation, entity_tag};
 pub use select::Select;
+pub use strict::Unrepeated;
 pub use tag::is_same_value;
 pub use version::{Version, flatten};

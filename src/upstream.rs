@@ -8,6 +8,7 @@ mod bulkhead;
 mod call;
 mod deadline;
 mod error;
+mod latency;
 mod observe;
 mod outlet;
 mod page;
@@ -23,6 +24,7 @@ pub use breaker::{CircuitState, CircuitStatus, Forced};
 pub use bulkhead::Crowded;
 pub use call::{AttemptOutcome, Operation};
 pub use error::UpstreamError;
+pub use latency::Latency;
 pub use page::{DecodedPage, RawPage};
 pub use validators::{Expected, Validators};
 

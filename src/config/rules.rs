@@ -16,6 +16,7 @@ pub fn check(settings: &mut Settings) {
         one_way_into_vault,
         whole_issuer,
         somebody_may_read,
+        contracts_over_a_cache,
     ] {
         if let Some(problem) = rule(settings) {
             settings.report(problem);
@@ -112,6 +113,17 @@ fn whole_issuer(settings: &mut Settings) -> Option<Problem> {
             WHOLE.join(", ")
         ),
     ))
+}
+
+/// What is never kept can not be kept fresh.
+fn contracts_over_a_cache(settings: &mut Settings) -> Option<Problem> {
+    const SWITCH: &str = "CONTRACTS_ENABLED";
+    let is_on = settings.boolean(SWITCH).is_ok_and(|is_on| is_on);
+    let is_off = number(settings, "CACHE_MAX_SIZE_MB") == Some(0);
+    (is_on && is_off).then(|| {
+        let rule = "must be false where CACHE_MAX_SIZE_MB is 0: there is nothing to keep fresh";
+        Problem::new(SWITCH, rule).holding("true")
+    })
 }
 
 fn somebody_may_read(settings: &mut Settings) -> Option<Problem> {

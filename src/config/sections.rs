@@ -1,6 +1,7 @@
 //! From settings that keep the rules to what each part is told.
 
 use super::Config;
+use super::contracts;
 use super::format;
 use super::pending::Pending;
 use super::problem::{Problem, Problems};
@@ -20,8 +21,7 @@ const LONGEST_LINEAGE: usize = 120;
 /// Tells every part what it has to know.
 ///
 /// # Errors
-/// The problems that were found so far; else the first variable without a value, which the
-/// schema's defaults rule out.
+/// The first variable without a value, which the schema's defaults rule out.
 pub fn assemble(
     settings: Settings,
     warnings: Vec<String>,
@@ -30,7 +30,6 @@ pub fn assemble(
     resolver: &Arc<Resolver>,
     fetch: Fetch,
 ) -> Result<Config, Problems> {
-    let settings = settings.sound()?;
     let mut secrets = Secrets {
         settings: &settings,
         resolver,
@@ -95,11 +94,11 @@ fn cache(settings: &Settings, lineage: String) -> Result<cache::Config, Problem>
         stale_while_revalidate: settings.seconds("CACHE_STALE_WHILE_REVALIDATE_SECONDS")?,
         soft_timeout: Some(settings.millis("UPSTREAM_SOFT_TIMEOUT_MS")?)
             .filter(|timeout| !timeout.is_zero()),
-        contracts: None,
         negative_ttl: settings.seconds("CACHE_NEGATIVE_TTL_SECONDS")?,
         fail_throttle: settings.millis("CACHE_FAIL_THROTTLE_MS")?,
         max_bytes: megabytes << 20,
         max_entry_bytes: kilobytes << 10,
+        contracts: contracts::engine(settings)?,
         dir: settings.text("CACHE_DIR").map(Into::into),
         lineage,
     })
@@ -111,6 +110,10 @@ fn catalog(settings: &Settings) -> Result<catalog::Config, Problem> {
         warmup_on_start: settings.boolean("WARMUP_ON_START")?,
         ttl: settings.seconds("CACHE_TTL_SECONDS")?,
         sync_interval: (!sync_interval.is_zero()).then_some(sync_interval),
+        contracts: catalog::contracts::Config {
+            engine: contracts::engine(settings)?,
+            file: Vec::new(),
+        },
         probe_interval: settings.seconds("HEALTH_PROBE_SECONDS")?,
     })
 }

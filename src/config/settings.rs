@@ -248,6 +248,17 @@ impl Settings {
         .ok_or_else(|| missing(name))
     }
 
+    /// The number of `name`, whole or not.
+    ///
+    /// # Errors
+    /// It has none.
+    pub fn number(&self, name: &str) -> Result<f64, Problem> {
+        match self.content(name) {
+            Some(Content::Valid(Value::Number(number))) => Ok(*number),
+            _ => Err(missing(name)),
+        }
+    }
+
     /// The truth of `name`.
     ///
     /// # Errors

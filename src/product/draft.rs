@@ -353,7 +353,7 @@ impl Reader {
 }
 
 /// Whether an unknown name is short and plain enough to be repeated to the caller.
-pub(super) fn is_plain_name(name: &str) -> bool {
+pub fn is_plain_name(name: &str) -> bool {
     let mut bytes = name.bytes();
     name.len() <= 64
         && bytes

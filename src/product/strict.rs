@@ -43,7 +43,8 @@ fn value(body: &[u8]) -> Result<Value, &'static str> {
 }
 
 /// Builds a [`Value`] and fails on a repeated member.
-struct Unrepeated;
+#[derive(Clone, Copy, Debug)]
+pub struct Unrepeated;
 
 // === impl Unrepeated ===
 

@@ -5,8 +5,10 @@
 //! Label values come from closed sets (`as_str()` on an enum, a matched route), never from a
 //! request, so the number of series is bounded.
 
+mod contracts;
 mod table;
 
+pub use contracts::{ContractFigures, contracts};
 pub use table::ALL;
 
 use super::events::EventKind;
@@ -120,7 +122,9 @@ pub fn install() {
 pub fn render() -> String {
     let exporter = exporter();
     exporter.process.collect();
-    exporter.prometheus.render()
+    let mut text = exporter.prometheus.render();
+    contracts::render(&mut text);
+    text
 }
 
 /// Folds what histograms have collected since the last call, so that their memory stays bounded
@@ -315,7 +319,7 @@ fn exporter() -> &'static Exporter {
 /// Registers help texts and units, and shows counters with one closed label set or none from the
 /// start: a rate needs the zero before the first event.
 fn describe() {
-    for metric in ALL {
+    for metric in ALL.iter().filter(|metric| !contracts::writes(metric.name)) {
         match (metric.kind, metric.labels) {
             (Kind::Counter, labels) => {
                 metrics::describe_counter!(metric.name, metric.unit, metric.help);
@@ -369,6 +373,15 @@ mod tests {
         index_complete(true);
         event(EventKind::Timeout);
         invalidation_oldest_pending(Duration::ZERO);
+        contracts(vec![ContractFigures {
+            contract: "live-prices".into(),
+            checks: 2,
+            fresh: 1,
+            triggered: 1,
+            failed: 0,
+            exhausted: 0,
+            compliance: 0.5,
+        }]);
         http_request(
             "GET",
             "/products/{productId}",

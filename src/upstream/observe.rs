@@ -3,6 +3,7 @@
 use super::Reachability;
 use super::bulkhead::Crowded;
 use super::call::{AttemptOutcome, Call, Operation};
+use super::latency::{Latencies, Latency};
 use crate::clock::{Clock, Moment};
 use crate::telemetry::events::{EventKind, Events};
 use crate::telemetry::{Stopwatch, metrics};
@@ -20,6 +21,7 @@ pub(super) struct Observer {
     clock: Clock,
     events: Events,
     known: Arc<Mutex<Known>>,
+    latencies: Latencies,
 }
 
 #[derive(Debug, Default)]
@@ -86,11 +88,17 @@ impl Observer {
             clock,
             events,
             known: Arc::default(),
+            latencies: Latencies::default(),
         }
     }
 
     pub(super) fn reachability(&self) -> Reachability {
         self.lock().told.clone()
+    }
+
+    /// How long it takes over one product of late.
+    pub(super) fn latency(&self) -> Option<Latency> {
+        self.latencies.summary()
     }
 
     /// Reports whether the answer of `attempt` could be used. One that could not may be about one
@@ -139,6 +147,11 @@ impl Observer {
             self.events.emit_with(EventKind::Timeout, |event| {
                 event.cause(call.operation.as_str()).age(took)
             });
+        }
+        if call.operation == Operation::Get
+            && matches!(outcome, AttemptOutcome::Ok | AttemptOutcome::NotModified)
+        {
+            self.latencies.note(took);
         }
         let now = self.clock.now();
         let mut known = self.lock();

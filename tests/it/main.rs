@@ -16,6 +16,7 @@ mod bundle;
 mod circuit;
 mod conditional;
 mod container;
+mod contracts;
 mod documentation;
 mod events;
 mod faults;

@@ -2,6 +2,12 @@
 
 use super::*;
 
+/// A file of contracts.
+const EXAMPLE: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/configuration/contracts.example.yaml"
+);
+
 /// A value other than the default for every variable that this version offers.
 fn others() -> BTreeMap<&'static str, String> {
     let own = |(name, value): &(&'static str, &str)| (*name, (*value).to_owned());
@@ -41,6 +47,12 @@ fn others() -> BTreeMap<&'static str, String> {
         ("READ_REQUIRES_AUTH", "true"),
         ("CORS_ALLOWED_ORIGINS", "https://other"),
         ("RATE_LIMIT_PER_SECOND", "6"),
+        ("CONTRACTS_ENABLED", "false"),
+        ("CONTRACTS_FILE", EXAMPLE),
+        ("CONTRACTS_TICK_INTERVAL_MS", "61"),
+        ("CONTRACTS_REFRESH_THRESHOLD", "0.61"),
+        ("CONTRACTS_MAX_CONCURRENT_REFRESHES", "61"),
+        ("CONTRACTS_REFRESH_TIMEOUT_MS", "61"),
         ("ADMIN_TOKEN", "other"),
         ("VAULT_ADDR", "http://other-vault"),
         ("VAULT_TOKEN", "other"),
@@ -60,7 +72,11 @@ fn others() -> BTreeMap<&'static str, String> {
 /// Everything the configuration does, secrets included, so that two can be compared.
 async fn effect(changed: Option<(&str, &str)>) -> String {
     let vault = FakeVault::keeping(&[("product-catalog", "k")]);
-    let mut variables = BTreeMap::from([("VAULT_ADDR", "http://vault"), ("VAULT_TOKEN", "t")]);
+    let mut variables = BTreeMap::from([
+        ("VAULT_ADDR", "http://vault"),
+        ("VAULT_TOKEN", "t"),
+        ("CONTRACTS_ENABLED", "true"),
+    ]);
     if let Some((name, value)) = changed {
         if name == "VAULT_ROLE" {
             variables.remove("VAULT_TOKEN");

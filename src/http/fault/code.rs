@@ -97,13 +97,25 @@ pub enum ErrorCode {
     InvalidationNotFound,
     /// An invalidation must say which entries, in exactly one way.
     InvalidSelector,
+    /// Freshness contracts are switched off here.
+    ContractsDisabled,
+    /// There is no contract of this name.
+    ContractNotFound,
+    /// Another contract has this name.
+    ContractExists,
+    /// Another contract has this pattern.
+    ContractPatternTaken,
+    /// The contract is declared in a file.
+    ContractReadOnly,
+    /// There are as many contracts as can be kept.
+    TooManyContracts,
 }
 
 // === impl ErrorCode ===
 
 impl ErrorCode {
     /// All of them.
-    pub const ALL: [Self; 46] = [
+    pub const ALL: [Self; 52] = [
         Self::RouteNotFound,
         Self::MethodNotAllowed,
         Self::UriTooLong,
@@ -150,6 +162,12 @@ impl ErrorCode {
         Self::EntryNotFound,
         Self::InvalidationNotFound,
         Self::InvalidSelector,
+        Self::ContractsDisabled,
+        Self::ContractNotFound,
+        Self::ContractExists,
+        Self::ContractPatternTaken,
+        Self::ContractReadOnly,
+        Self::TooManyContracts,
     ];
 
     /// The word on the wire.
@@ -201,6 +219,12 @@ impl ErrorCode {
             Self::EntryNotFound => "ENTRY_NOT_FOUND",
             Self::InvalidationNotFound => "INVALIDATION_NOT_FOUND",
             Self::InvalidSelector => "INVALID_SELECTOR",
+            Self::ContractsDisabled => "CONTRACTS_DISABLED",
+            Self::ContractNotFound => "CONTRACT_NOT_FOUND",
+            Self::ContractExists => "CONTRACT_EXISTS",
+            Self::ContractPatternTaken => "CONTRACT_PATTERN_TAKEN",
+            Self::ContractReadOnly => "CONTRACT_READ_ONLY",
+            Self::TooManyContracts => "TOO_MANY_CONTRACTS",
         }
     }
 
@@ -229,20 +253,26 @@ impl ErrorCode {
             Self::InvalidProductId
             | Self::InsufficientScope
             | Self::WritesDisabled
-            | Self::AdminDisabled => StatusCode::FORBIDDEN,
+            | Self::AdminDisabled
+            | Self::ContractsDisabled => StatusCode::FORBIDDEN,
             Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
             Self::RouteNotFound
             | Self::ProductNotFound
             | Self::CategoryNotFound
             | Self::BrandNotFound
             | Self::EntryNotFound
-            | Self::InvalidationNotFound => StatusCode::NOT_FOUND,
+            | Self::InvalidationNotFound
+            | Self::ContractNotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
             Self::ProductConflict
             | Self::PatchTestFailed
             | Self::PatchPathMissing
-            | Self::IdempotencyInFlight => StatusCode::CONFLICT,
+            | Self::IdempotencyInFlight
+            | Self::ContractExists
+            | Self::ContractPatternTaken
+            | Self::ContractReadOnly
+            | Self::TooManyContracts => StatusCode::CONFLICT,
             Self::IdempotencyConflict => StatusCode::UNPROCESSABLE_ENTITY,
             Self::ProductGone => StatusCode::GONE,
             Self::ProductChanged | Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
@@ -255,6 +285,7 @@ impl ErrorCode {
     }
 
     /// A sentence for the caller, where the occurrence has none of its own.
+    #[expect(clippy::too_many_lines, reason = "a table: a line for each code")]
     pub const fn description(self) -> &'static str {
         match self {
             Self::RouteNotFound => "No operation lives at this path.",
@@ -314,6 +345,16 @@ impl ErrorCode {
             Self::InvalidationNotFound => "None of the last 100 invalidations has this id.",
             Self::InvalidSelector => {
                 "Say which entries in exactly one way: ids, prefix, category, brand or all."
+            }
+            Self::ContractsDisabled => "Contracts are switched off here.",
+            Self::ContractNotFound => "There is no contract of this name.",
+            Self::ContractExists => "There is a contract of this name already.",
+            Self::ContractPatternTaken => "Another contract has this key_pattern.",
+            Self::ContractReadOnly => {
+                "The contract is declared in CONTRACTS_FILE; change it there."
+            }
+            Self::TooManyContracts => {
+                "There are as many contracts as can be kept: 1,000, and 4 MiB of them."
             }
         }
     }

@@ -123,7 +123,13 @@ impl Traits {
             | ErrorCode::AdminDisabled
             | ErrorCode::EntryNotFound
             | ErrorCode::InvalidationNotFound
-            | ErrorCode::InvalidSelector => false,
+            | ErrorCode::InvalidSelector
+            | ErrorCode::ContractsDisabled
+            | ErrorCode::ContractNotFound
+            | ErrorCode::ContractExists
+            | ErrorCode::ContractPatternTaken
+            | ErrorCode::ContractReadOnly
+            | ErrorCode::TooManyContracts => false,
             ErrorCode::UriTooLong
             | ErrorCode::CredentialInQuery
             | ErrorCode::InvalidHeader

@@ -189,6 +189,12 @@ fn every_error_answer_shows_the_codes_it_may_have() {
                 | ErrorCode::EntryNotFound
                 | ErrorCode::InvalidationNotFound
                 | ErrorCode::InvalidSelector
+                | ErrorCode::ContractsDisabled
+                | ErrorCode::ContractNotFound
+                | ErrorCode::ContractExists
+                | ErrorCode::ContractPatternTaken
+                | ErrorCode::ContractReadOnly
+                | ErrorCode::TooManyContracts
         );
         assert_eq!(shown.contains(&code), !elsewhere, "{}", code.as_str());
     }

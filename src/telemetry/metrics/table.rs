@@ -29,6 +29,12 @@ pub(super) mod name {
     pub const SYNCS: &str = "catalog_syncs_total";
     pub const SYNC_PRODUCTS: &str = "catalog_sync_products_total";
     pub const INDEX_COMPLETE: &str = "catalog_index_complete";
+    pub const CONTRACT_CHECKS: &str = "catalog_contract_checks_total";
+    pub const CONTRACT_FRESH: &str = "catalog_contract_checks_fresh_total";
+    pub const CONTRACT_TRIGGERED: &str = "catalog_contract_refreshes_triggered_total";
+    pub const CONTRACT_FAILED: &str = "catalog_contract_refreshes_failed_total";
+    pub const CONTRACT_EXHAUSTED: &str = "catalog_contract_grace_exhausted_total";
+    pub const CONTRACT_COMPLIANCE: &str = "catalog_contract_compliance_ratio";
     pub const EVENTS: &str = "catalog_events_total";
     pub const INVALIDATION_PENDING: &str = "catalog_invalidation_oldest_pending_seconds";
     pub const HTTP_DURATION: &str = "http_server_request_duration_seconds";
@@ -92,6 +98,11 @@ const UPSTREAM_OUTCOME: Label = Label {
 const SYNC_RESULT: Label = Label {
     name: "result",
     values: &["ok", "failed", "unheeded"],
+};
+/// The names of the contracts there are, 1,000 at most.
+const CONTRACT: Label = Label {
+    name: "contract",
+    values: &[],
 };
 const EVENT_TYPE: Label = Label {
     name: "type",
@@ -249,6 +260,36 @@ pub const ALL: &[Metric] = &[
         "1 when lists are answered from the local index, else 0.",
     ),
     counter(
+        name::CONTRACT_CHECKS,
+        &[CONTRACT],
+        "Looks at the products under a freshness contract, one a product and tick.",
+    ),
+    counter(
+        name::CONTRACT_FRESH,
+        &[CONTRACT],
+        "Those of them that found the product as fresh as promised.",
+    ),
+    counter(
+        name::CONTRACT_TRIGGERED,
+        &[CONTRACT],
+        "Refreshes begun under a contract.",
+    ),
+    counter(
+        name::CONTRACT_FAILED,
+        &[CONTRACT],
+        "Those of them that failed.",
+    ),
+    counter(
+        name::CONTRACT_EXHAUSTED,
+        &[CONTRACT],
+        "Products that passed window and grace period of their contract.",
+    ),
+    labelled_gauge(
+        name::CONTRACT_COMPLIANCE,
+        &[CONTRACT],
+        "Share of the checks that found the product fresh, 0 to 1.",
+    ),
+    counter(
         name::EVENTS,
         &[EVENT_TYPE],
         "Events, by type, whether told or left out of a sample.",
@@ -282,6 +323,17 @@ const fn gauge(name: &'static str, unit: Unit, help: &'static str) -> Metric {
         unit,
         labels: &[],
         help,
+    }
+}
+
+const fn labelled_gauge(
+    name: &'static str,
+    labels: &'static [Label],
+    help: &'static str,
+) -> Metric {
+    Metric {
+        labels,
+        ..gauge(name, Unit::Count, help)
     }
 }
 

@@ -1,0 +1,416 @@
+//! Freshness contracts, as they are declared, kept on disk and managed. How they are kept as promises is the
+//! cache's matter.
+//!
+//! Those of `CONTRACTS_FILE` are there from the start, and cannot be changed here. Those of operators lie
+//! together in one record beside the cached values.
+
+mod book;
+mod declared;
+mod feasibility;
+mod file;
+
+pub use crate::cache::ContractStats;
+pub use crate::upstream::Latency;
+pub use book::{Kept, Origin, Refused};
+pub use declared::Declared;
+pub use feasibility::Feasibility;
+pub use file::parse_file;
+
+use super::Catalog;
+use crate::cache::{Contract, ContractsConfig, RecordKey};
+use crate::clock::Moment;
+use crate::product::Product;
+use crate::telemetry::metrics::{self, ContractFigures};
+use book::Book;
+use bytes::Bytes;
+use feasibility::Means;
+use sha2::{Digest, Sha256};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+/// The most contracts there may be.
+const MOST_CONTRACTS: usize = 1000;
+
+/// The most that operators' contracts may take together, in bytes of JSON.
+const MOST_BYTES: usize = 4 << 20;
+
+/// Contracts are kept until they are removed: the last second of the year 9999.
+const FOR_EVER: Moment = Moment::from_millis(253_402_300_799_000);
+
+/// How often it is looked whether the store can be read by now.
+const STORE_LOOK: Duration = Duration::from_millis(250);
+
+/// What the catalogue is told about freshness contracts.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Config {
+    /// How contracts are kept; `None` where `CONTRACTS_ENABLED` is false, and nobody keeps them.
+    pub engine: Option<ContractsConfig>,
+    /// Those of `CONTRACTS_FILE`.
+    pub file: Vec<Declared>,
+}
+
+/// A contract, and how it was kept.
+#[derive(Clone, Debug)]
+pub struct ContractView {
+    /// The contract.
+    pub kept: Kept,
+    /// How it was kept; `None` where contracts are switched off.
+    pub stats: Option<ContractStats>,
+}
+
+/// What a change came to.
+#[derive(Clone, Debug)]
+pub struct Changed {
+    /// The contract as it is now.
+    pub view: ContractView,
+    /// Whether there was none before.
+    pub created: bool,
+    /// Whether it is on disk, and will be there after a restart.
+    pub durable: bool,
+    /// Whether it can be kept.
+    pub feasibility: Feasibility,
+}
+
+/// How an operator's contract is put in place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placing {
+    /// Where there is none of its name.
+    Add,
+    /// In any case.
+    Replace,
+}
+
+/// The contracts there are.
+pub(super) struct Contracts {
+    engine: Option<ContractsConfig>,
+    known: Mutex<Known>,
+    /// One change at a time: from looking to being in force.
+    changing: tokio::sync::Mutex<()>,
+}
+
+struct Known {
+    book: Book,
+    /// Whether operators' contracts on disk are in the book. Before that, nothing is put there, so as not to
+    /// replace what is not known yet.
+    recalled: bool,
+}
+
+// === impl Contracts ===
+
+impl Contracts {
+    /// Those of the file.
+    pub fn new(config: Config) -> Self {
+        let mut book = Book::default();
+        for declared in config.file {
+            // Whoever read the file has seen to it that they go together.
+            let _ = book.add(declared, Origin::File);
+        }
+        Self {
+            engine: config.engine,
+            known: Mutex::new(Known {
+                book,
+                recalled: false,
+            }),
+            changing: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// What is promised from the start.
+    pub fn of_file(&self) -> Vec<Contract<Product>> {
+        self.lock().book.contracts()
+    }
+
+    fn engine(&self) -> Result<ContractsConfig, Refused> {
+        self.engine.ok_or(Refused::Disabled)
+    }
+
+    /// The book is replaced whole, so poison is ignored.
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Catalog {
+    /// Whether contracts are kept.
+    pub fn keeps_contracts(&self) -> bool {
+        self.contracts.engine.is_some()
+    }
+
+    /// All contracts, by name.
+    pub fn contracts(&self) -> Vec<ContractView> {
+        let book = self.contracts.lock().book.clone();
+        book.iter().map(|kept| self.view(kept.clone())).collect()
+    }
+
+    /// The contract of this name.
+    pub fn contract(&self, name: &str) -> Option<ContractView> {
+        let kept = self.contracts.lock().book.get(name).cloned();
+        kept.map(|kept| self.view(kept))
+    }
+
+    /// Whether the contract of this name can be kept, as things are now.
+    ///
+    /// # Errors
+    /// [`Refused::Disabled`], [`Refused::NotFound`].
+    pub async fn contract_feasibility(
+        self: &Arc<Self>,
+        name: &str,
+    ) -> Result<Feasibility, Refused> {
+        self.contracts.engine()?;
+        let book = self.contracts.lock().book.clone();
+        self.weigh(book, name.to_owned()).await
+    }
+
+    /// Puts an operator's contract in force. Goes on to its end whatever becomes of the caller.
+    ///
+    /// # Errors
+    /// Any [`Refused`] but [`Refused::NotFound`]. Nothing has changed then.
+    pub async fn declare(
+        self: &Arc<Self>,
+        declared: Declared,
+        placing: Placing,
+    ) -> Result<Changed, Refused> {
+        let name = declared.name().to_owned();
+        let (created, durable) = self
+            .change(move |book| match placing {
+                Placing::Add => book.add(declared, Origin::Operator).map(|()| true),
+                Placing::Replace => book.replace(declared),
+            })
+            .await?;
+        let view = self.contract(&name).ok_or(Refused::NotFound)?;
+        let feasibility = self.contract_feasibility(&name).await?;
+        info!(
+            contract = name,
+            created,
+            durable,
+            feasible = feasibility.feasible,
+            "Contract {name} declared by an operator"
+        );
+        Ok(Changed {
+            view,
+            created,
+            durable,
+            feasibility,
+        })
+    }
+
+    /// Removes an operator's contract; says whether that is on disk.
+    ///
+    /// # Errors
+    /// [`Refused::Disabled`], [`Refused::NotFound`], [`Refused::OfFile`].
+    pub async fn withdraw(self: &Arc<Self>, name: &str) -> Result<bool, Refused> {
+        let gone = name.to_owned();
+        let ((), durable) = self.change(move |book| book.remove(&gone)).await?;
+        info!(
+            contract = name,
+            durable, "Contract {name} removed by an operator"
+        );
+        Ok(durable)
+    }
+
+    /// Reads operators' contracts from the store as soon as that can be read, and says of all contracts what
+    /// they ask for once it is known what there is.
+    pub async fn recall_contracts(self: Arc<Self>, stop: CancellationToken) {
+        if self.keeps_contracts() {
+            stop.run_until_cancelled(async {
+                while !self.store_is_readable() {
+                    tokio::time::sleep(STORE_LOOK).await;
+                }
+                let recalling = Arc::clone(&self);
+                let recalled = self.tasks.spawn(async move { recalling.recall().await });
+                let _ = recalled.await;
+                let _ = self.progress().wait_for(|listing| listing.passes > 0).await;
+                self.advise().await;
+            })
+            .await;
+        }
+    }
+
+    /// Brings the figures of all contracts up to date.
+    pub(super) fn publish_contracts(&self) {
+        let figures = self.contracts().into_iter().filter_map(|view| {
+            let stats = view.stats?;
+            Some(ContractFigures {
+                contract: Arc::clone(&view.kept.declared.contract().name),
+                checks: stats.checks_total,
+                fresh: stats.checks_fresh,
+                triggered: stats.refreshes_triggered,
+                failed: stats.refreshes_failed,
+                exhausted: stats.grace_exhausted,
+                compliance: stats.compliance_pct() / 100.0,
+            })
+        });
+        metrics::contracts(figures.collect());
+    }
+
+    fn view(&self, kept: Kept) -> ContractView {
+        let name = kept.declared.name();
+        let stats = self
+            .keeps_contracts()
+            .then(|| self.cache.contract_stats(name));
+        ContractView {
+            stats: stats.flatten(),
+            kept,
+        }
+    }
+
+    /// Changes the book, puts what it says in force, and keeps it. Says whether it is on disk.
+    async fn change<T: Send + 'static>(
+        self: &Arc<Self>,
+        change: impl FnOnce(&mut Book) -> Result<T, Refused> + Send + 'static,
+    ) -> Result<(T, bool), Refused> {
+        self.contracts.engine()?;
+        let catalog = Arc::clone(self);
+        // A caller that hangs up must not leave it half done.
+        let changing = self.tasks.spawn(async move {
+            let _turn = catalog.contracts.changing.lock().await;
+            let mut book = catalog.contracts.lock().book.clone();
+            let done = change(&mut book)?;
+            let record = record(&book)?;
+            catalog.govern(book).await;
+            Ok((done, catalog.keep(record).await))
+        });
+        changing.await.unwrap_or(Err(Refused::Broken))
+    }
+
+    /// Puts a book's contracts in force.
+    async fn govern(&self, book: Book) {
+        let (cache, contracts) = (self.cache.clone(), book.contracts());
+        self.contracts.lock().book = book;
+        // Looks at everything that is held.
+        let governing = tokio::task::spawn_blocking(move || cache.govern(contracts));
+        if governing.await.is_err() {
+            warn!("Putting contracts in force broke off; it is done anew with the next change");
+        }
+    }
+
+    async fn keep(&self, record: Bytes) -> bool {
+        let recalled = self.contracts.lock().recalled;
+        recalled && self.cache.record(place(), record, FOR_EVER).await
+    }
+
+    /// Whether what is on disk can be read, or there is no disk.
+    fn store_is_readable(&self) -> bool {
+        let status = self.cache.store_status();
+        status.is_up() || status == crate::cache::StoreStatus::Off
+    }
+
+    async fn recall(self: &Arc<Self>) {
+        let _turn = self.contracts.changing.lock().await;
+        let found = self.cache.recorded(place()).await;
+        let mut book = self.contracts.lock().book.clone();
+        let is_changed = book.iter().any(|kept| kept.origin == Origin::Operator);
+        let mut recalled = 0;
+        for declared in found.as_deref().map(recorded).unwrap_or_default() {
+            let name = declared.name().to_owned();
+            match book.add(declared, Origin::Operator) {
+                Ok(()) => recalled += 1,
+                Err(refused) => warn!(
+                    contract = name,
+                    "The contract {name} of the store is left out: {refused}"
+                ),
+            }
+        }
+        self.contracts.lock().recalled = true;
+        if recalled > 0 {
+            info!(recalled, "{recalled} contracts came back from the store");
+            self.govern(book.clone()).await;
+        }
+        if is_changed && let Ok(record) = record(&book) {
+            self.keep(record).await;
+        }
+    }
+
+    /// Says in the log which contracts can not be kept.
+    async fn advise(self: &Arc<Self>) {
+        for view in self.contracts() {
+            let name = view.kept.declared.name();
+            if let Ok(found) = self.contract_feasibility(name).await
+                && found.feasible == Some(false)
+            {
+                let advice = found.advice.join(" ");
+                warn!(
+                    contract = name,
+                    "The contract {name} can not be kept: {advice}"
+                );
+            }
+        }
+    }
+
+    /// Weighs the contract of this name. Looks at every key there is.
+    async fn weigh(self: &Arc<Self>, book: Book, name: String) -> Result<Feasibility, Refused> {
+        let engine = self.contracts.engine()?;
+        let config = self.inventory().config();
+        let means = Means {
+            engine,
+            latency: self.inventory().latency(),
+            calls_at_once: config.max_concurrent,
+            calls_a_second: config.rate_limit.map(|limit| limit.get().into()),
+            knows_all: self.index().is_complete(),
+        };
+        let catalog = Arc::clone(self);
+        let weighing = tokio::task::spawn_blocking(move || {
+            let kept = book.get(&name)?.clone();
+            let contract = kept.declared.contract();
+            let covers = feasibility::covers(&book, contract, |visit| {
+                let index = catalog.index();
+                index.for_each(&mut |id, _| visit(id.as_str().as_bytes()));
+            });
+            Some(feasibility::weigh(contract, &book, &covers, None, &means))
+        });
+        weighing.await.ok().flatten().ok_or(Refused::NotFound)
+    }
+}
+
+/// What is said of the file's contracts at the start, before anything is known of the inventory: a line each.
+pub fn remarks(config: &Config) -> Vec<String> {
+    let Some(engine) = &config.engine else {
+        return Vec::new();
+    };
+    let of = |declared: &Declared| {
+        let name = declared.name().to_owned();
+        let lines = feasibility::remarks(declared.contract(), engine);
+        lines
+            .into_iter()
+            .map(move |line| format!("CONTRACTS_FILE, {name}: {line}"))
+    };
+    config.file.iter().flat_map(of).collect()
+}
+
+/// Where operators' contracts lie among the records.
+fn place() -> RecordKey {
+    Sha256::digest("contracts of operators").into()
+}
+
+/// Operators' contracts as they lie on disk.
+fn record(book: &Book) -> Result<Bytes, Refused> {
+    let own = book.iter().filter(|kept| kept.origin == Origin::Operator);
+    let all: Vec<_> = own.map(|kept| kept.declared.members()).collect();
+    let bytes = serde_json::to_vec(&all).unwrap_or_default();
+    match bytes.len() <= MOST_BYTES {
+        true => Ok(bytes.into()),
+        false => Err(Refused::TooMany),
+    }
+}
+
+/// Reads what [`record`] wrote; what is no contract (any more) is left out.
+fn recorded(bytes: &[u8]) -> Vec<Declared> {
+    let all: Vec<_> = serde_json::from_slice(bytes).unwrap_or_default();
+    let read = |members| {
+        Declared::read(members, None)
+            .inspect_err(|problems| {
+                let rule = problems.first().map(|problem| problem.description.as_str());
+                warn!(
+                    rule,
+                    "A contract of the store can not be read, and is left out"
+                );
+            })
+            .ok()
+    };
+    all.into_iter().filter_map(read).collect()
+}
+
+#[cfg(test)]
+mod tests;
