@@ -5,6 +5,7 @@
 //! through the book.
 
 mod book;
+mod census;
 mod table;
 mod tick;
 mod urgency;

@@ -358,7 +358,8 @@ impl Catalog {
                 let index = catalog.index();
                 index.for_each(&mut |id, _| visit(id.as_str().as_bytes()));
             });
-            Some(feasibility::weigh(contract, &book, &covers, None, &means))
+            let in_use = catalog.cache.contract_in_use(&contract.name);
+            Some(feasibility::weigh(contract, &book, &covers, in_use, &means))
         });
         weighing.await.ok().flatten().ok_or(Refused::NotFound)
     }

@@ -371,3 +371,122 @@ async fn whoever_declares_one_is_told_whether_it_can_be_kept() {
     );
     assert_eq!(noted(&look(&app, "/contracts/tight").await), tight);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_declared_is_kept_and_counted_until_it_is_removed() {
+    let app = enabled(5).warm().await;
+    app.inventory.knobs().turn(|faults| faults.latency_ms = 10);
+    let mut wanted = contract("live-prices", "product:P-*");
+    wanted["fresh_within"] = 2000.into();
+    declare(&app, &wanted).await;
+    app.later(Duration::from_secs(20)).await;
+    let stats = look(&app, "/contracts/live-prices/stats").await.json();
+    assert_eq!(
+        (&stats["keys"], &stats["keys_fresh"]),
+        (&json!(5), &json!(5))
+    );
+    assert_eq!(
+        (&stats["compliance_pct"], &stats["refreshes_failed"]),
+        (&json!(100.0), &json!(0))
+    );
+    // One each 1.6 s or a little more, of five, for 20 s.
+    let refreshes = stats["refreshes_triggered"].as_u64().unwrap();
+    assert!((50..=65).contains(&refreshes), "{stats}");
+    let checks = stats["checks_total"].as_u64().unwrap();
+    assert!((5 * 380..=5 * 401).contains(&checks), "{stats}");
+    let listed = look(&app, "/contracts").await.json();
+    assert_eq!(listed["contracts"][0]["stats"], stats);
+    let metrics = look(&app, "/metrics").await;
+    for series in [
+        format!("catalog_contract_checks_total{{contract=\"live-prices\"}} {checks}"),
+        format!(
+            "catalog_contract_refreshes_triggered_total{{contract=\"live-prices\"}} {refreshes}"
+        ),
+        "catalog_contract_compliance_ratio{contract=\"live-prices\"} 1\n".to_owned(),
+    ] {
+        assert!(
+            metrics.text().contains(&series),
+            "{series} in {}",
+            metrics.text()
+        );
+    }
+
+    app.operate(Method::DELETE, "/contracts/live-prices", &Value::Null)
+        .await;
+    app.later(Duration::from_secs(1)).await;
+    let calls = app.inventory.calls_of("get");
+    app.later(Duration::from_secs(20)).await;
+    assert_eq!(
+        app.inventory.calls_of("get"),
+        calls,
+        "nobody refreshes any more"
+    );
+    assert!(!look(&app, "/metrics").await.text().contains("live-prices"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn contracts_are_in_force_again_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let setup = || enabled(5).store(dir.path());
+    let app = setup().warm().await;
+    app.later(Duration::from_secs(1)).await;
+    declare(&app, &contract("live-prices", "product:P-*")).await;
+    app.stop().await;
+    let app = setup().warm().await;
+    app.later(Duration::from_secs(60)).await;
+    let stats = look(&app, "/contracts/live-prices/stats").await.json();
+    assert_eq!(
+        (&stats["keys"], &stats["compliance_pct"]),
+        (&json!(5), &json!(100.0))
+    );
+    assert!(
+        stats["refreshes_triggered"].as_u64().unwrap() >= 5 * 6,
+        "{stats}"
+    );
+    app.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_hundred_contracts_beside_ten_calls_a_second_are_said_not_to_be_kept() {
+    let one = |at: usize| {
+        let mut one = contract(&format!("c-{at}"), &format!("product:P-{at:06}"));
+        one["fresh_within"] = 2000.into();
+        one
+    };
+    let (_dir, path) = file(&(1..=200).map(one).collect());
+    let app = enabled(200)
+        .set("CONTRACTS_FILE", &path)
+        .set("UPSTREAM_RATE_LIMIT_PER_SECOND", "10")
+        .warm()
+        .await;
+    for at in [1, 100, 200] {
+        let found = look(&app, &format!("/contracts/c-{at}")).await.json();
+        assert_eq!(found["feasibility"]["keysMatched"], 1);
+        assert_eq!(found["feasibility"]["feasible"], false, "{found}");
+        assert_eq!(found["stats"]["keys"], 1, "they are in force from the start");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_idle_after_what_is_in_use_is_what_counts() {
+    let app = enabled(100)
+        .set("UPSTREAM_RATE_LIMIT_PER_SECOND", "10")
+        .warm()
+        .await;
+    app.later(Duration::from_secs(2)).await;
+    let mut wanted = contract("live-prices", "product:P-*");
+    wanted["fresh_within"] = 1000.into();
+    wanted["idle_after"] = 60_000.into();
+    declare(&app, &wanted).await;
+    for id in 1..=4 {
+        assert!(app.get(&format!("/products/P-{id:06}")).await.is_ok());
+    }
+    let noted = look(&app, "/contracts/live-prices").await.json()["feasibility"].clone();
+    assert_eq!(
+        noted["refreshesPerSecond"],
+        json!({"allKeys": 125.0, "keysInUse": 5.0})
+    );
+    app.later(Duration::from_secs(61)).await;
+    let noted = look(&app, "/contracts/live-prices").await.json()["feasibility"].clone();
+    assert_eq!(noted["refreshesPerSecond"]["keysInUse"], 0.0);
+}
