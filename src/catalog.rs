@@ -17,7 +17,7 @@ mod turn;
 mod warmup;
 mod write;
 
-pub use crate::cache::{Entry, EvictionCause, Inspection, Outcome, Stats};
+pub use crate::cache::{Demand, Entry, EvictionCause, Inspection, Outcome, Stats};
 pub use crate::product::{
     Asked, Coding, Criteria, Cursor, Draft, Effort, GroupPosition, GroupQuery, LEAST_ENCODED,
     PageQuery, Patch, PatchProblem, PatchProblemCode, Place, Position, Problem, ProblemCode,
@@ -83,6 +83,8 @@ pub struct Served {
     pub collapsed: bool,
     /// Whether what was loaded for the reader was kept.
     pub is_kept: bool,
+    /// Whether something was held instead that was past its window.
+    pub was_past_window: bool,
 }
 
 /// One page of the collection.
@@ -337,6 +339,7 @@ impl From<cache::Served<Stored>> for Served {
             contract: served.contract,
             collapsed: served.collapsed,
             is_kept: served.is_kept,
+            was_past_window: served.was_past_window,
         }
     }
 }

@@ -6,6 +6,8 @@ mod batch;
 pub mod caching;
 mod collection;
 mod conditional;
+mod demands;
+mod directives;
 mod docs;
 pub(crate) mod extract;
 pub mod fault;
@@ -36,6 +38,7 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use caching::{NoBody, Policies};
+use demands::Budget;
 use fault::{ErrorCode, Fault, NO_STORE};
 use guard::Guard;
 pub use guard::Peer;
@@ -71,6 +74,9 @@ pub struct Config {
     pub cdn: Option<caching::Cdn>,
     /// `RATE_LIMIT_PER_SECOND`: how many requests a client has a second; `None`: any number.
     pub rate_limit: Option<NonZeroU32>,
+    /// `REVALIDATION_BUDGET_PER_SECOND`: how many calls to the inventory a caller may force in a second;
+    /// `None`: none, and `Cache-Control` of requests is ignored.
+    pub revalidation_budget: Option<NonZeroU32>,
     /// Whether the listener itself speaks TLS: then answers ask clients to keep to it.
     pub speaks_tls: bool,
 }
@@ -113,6 +119,7 @@ struct Parts {
     catalog: Arc<Catalog>,
     policies: Arc<Policies>,
     authority: Arc<Authority>,
+    budget: Option<Arc<Budget>>,
     clock: Clock,
     draining: Draining,
 }
@@ -199,6 +206,9 @@ pub fn router(state: HttpState) -> Router {
                 .and_for_shared_caches(config.cdn),
         ),
         authority,
+        budget: config
+            .revalidation_budget
+            .map(|calls| Arc::new(Budget::new(calls, clock))),
         clock,
         draining,
     }));

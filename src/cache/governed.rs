@@ -60,7 +60,7 @@ impl<S: Source> Inner<S> {
         let config = self.tiers.contracts.config().unwrap_or_default();
         let patience = governing.patience(age, config.refresh_timeout);
         match tokio::time::timeout(patience, self.load(key, cause, None)).await {
-            Ok(landed) => self.landed(key, landed),
+            Ok(landed) => self.landed(key, landed).map(Served::past_window),
             Err(_) => Err(ReadError::Late),
         }
     }

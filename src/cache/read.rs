@@ -88,7 +88,7 @@ impl<S: Source> Inner<S> {
             {
                 Ok(Served::stale(entry))
             }
-            result => result,
+            result => result.map(Served::past_window),
         }
     }
 

@@ -27,6 +27,8 @@ pub struct Served<V> {
     pub collapsed: bool,
     /// Whether what was loaded for the reader was kept.
     pub is_kept: bool,
+    /// Whether something was held instead that was past its window.
+    pub was_past_window: bool,
 }
 
 /// What a reader asks for beyond an answer.
@@ -132,6 +134,7 @@ impl<V> Served<V> {
             contract: None,
             collapsed: false,
             is_kept: false,
+            was_past_window: false,
         }
     }
 
@@ -139,6 +142,13 @@ impl<V> Served<V> {
         Self {
             outcome: Outcome::Stale,
             ..Self::hit(entry, Duration::ZERO)
+        }
+    }
+
+    pub(super) fn past_window(self) -> Self {
+        Self {
+            was_past_window: true,
+            ..self
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::index::{Edge, Found, Index, Lengthy, Patience, Run};
 use super::{Catalog, CatalogError, Group, GroupRun, Grouping, Page, Served, Standing};
-use crate::cache::ReadError;
+use crate::cache::{Demand, ReadError, Trust};
 use crate::catalog::stored::Stored;
 use crate::product::{Criteria, Cursor, GroupQuery, PageQuery, Place, Position, ProductId};
 use crate::telemetry::Conversation;
@@ -24,6 +24,30 @@ impl Catalog {
     /// [`CatalogError::NotFound`], [`CatalogError::Gone`], [`CatalogError::Unavailable`].
     pub async fn get(&self, id: &ProductId, cause: Conversation) -> Result<Served, CatalogError> {
         Ok(self.cache.get(id, cause).await?.into())
+    }
+
+    /// One product like [`Catalog::get`], for somebody who demands more of it than to be fresh.
+    ///
+    /// # Errors
+    /// As [`Catalog::get`]; [`CatalogError::NotCached`] where the inventory was not to be asked.
+    pub async fn get_with(
+        &self,
+        id: &ProductId,
+        cause: Conversation,
+        demand: Demand,
+    ) -> Result<Served, CatalogError> {
+        Ok(self.cache.get_with(id, cause, demand).await?.into())
+    }
+
+    /// Whether something is known of a product that is older than `age`, or not to be relied on: to have it
+    /// newer takes a call that nobody would make otherwise.
+    pub fn is_older(&self, id: &ProductId, age: Duration) -> bool {
+        match self.cache.peek(id) {
+            Some(held) => {
+                held.trusted() != Trust::Confirmed || self.clock.now().since(held.as_of()) > age
+            }
+            None => !self.cache.absent_for(id).is_zero(),
+        }
     }
 
     /// One page, from the local index; a plain one from the inventory until that is complete.

@@ -162,6 +162,7 @@ fn http(
         }),
         read_requires_auth: settings.boolean("READ_REQUIRES_AUTH")?,
         cors_origins: origins.unwrap_or_default(),
+        revalidation_budget: NonZeroU32::new(settings.integer("REVALIDATION_BUDGET_PER_SECOND")?),
         rate_limit: NonZeroU32::new(settings.integer("RATE_LIMIT_PER_SECOND")?),
         cdn: settings
             .boolean("CDN_HEADERS")?

@@ -5,10 +5,12 @@
 mod cdn;
 mod media_type;
 mod policy;
+mod status;
 
 pub use cdn::{Cdn, Keys};
 pub use media_type::Media;
 pub use policy::{Class, Keep, Policies, Policy, TABLE, Then};
+pub use status::{CACHE_STATUS, Heed, cache_status, product_status};
 
 use super::conditional::{Changed, Current, Verdict, of_read};
 use super::extract::Conditions;
@@ -28,17 +30,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// Why an answer came from here or from the inventory ([RFC 9211](https://www.rfc-editor.org/rfc/rfc9211)).
-pub const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 /// Marks an answer that is past its window.
 pub const X_CACHE_STALE: HeaderName = HeaderName::from_static("x-cache-stale");
 /// Marks a configured stand-in.
 pub const X_CACHE_FALLBACK: HeaderName = HeaderName::from_static("x-cache-fallback");
 
 const TRUE: HeaderValue = HeaderValue::from_static("true");
-
-/// The longest `ttl` said; an sf-integer has 15 digits at most.
-const LONGEST_TTL: u64 = 999_999_999_999_999;
 
 /// What a representation says about itself.
 #[derive(Clone, Debug)]
@@ -73,6 +70,7 @@ impl Policies {
         conditions: &Conditions,
         served: &Served,
         rendition: Rendition,
+        heed: Heed,
     ) -> Response {
         let class = class_of_product(served);
         let metadata = Metadata {
@@ -81,7 +79,7 @@ impl Policies {
             etag: rendition.etag,
             last_modified: last_modified(served),
             cache_control: self.cache_control(class, served.remaining),
-            cache_status: Some(cache_status(served.outcome, served.remaining)),
+            cache_status: Some(product_status(served, heed)),
             mark: mark(served.outcome),
         };
         let mut response = respond(conditions, metadata, || rendition.body);
@@ -193,26 +191,6 @@ pub fn last_modified(served: &Served) -> Option<(Changed, HeaderValue)> {
     Some((Changed::of(&served.stored)?, modified.header.clone()))
 }
 
-/// `Cache-Status` for a read that was satisfied so.
-pub fn cache_status(outcome: Outcome, remaining: Duration) -> HeaderValue {
-    let fixed = match outcome {
-        Outcome::Hit if remaining.as_secs() <= LONGEST_TTL => {
-            return value(format_args!(
-                "product-catalog; hit; ttl={}",
-                remaining.as_secs()
-            ));
-        }
-        Outcome::Hit => "product-catalog; hit",
-        Outcome::Stale => "product-catalog; hit; detail=stale",
-        Outcome::Miss => "product-catalog; fwd=uri-miss",
-        Outcome::Negative => "product-catalog; hit; detail=negative",
-        Outcome::Fallback => "product-catalog; hit; detail=fallback",
-        Outcome::Error => "product-catalog; fwd=uri-miss; detail=error",
-        Outcome::Bypass => "product-catalog; fwd=bypass",
-    };
-    HeaderValue::from_static(fixed)
-}
-
 /// The class of a product that was come by so.
 pub fn class_of_product(served: &Served) -> Class {
     let fresh = match served.contract {
@@ -243,13 +221,18 @@ pub fn mark(outcome: Outcome) -> Option<HeaderName> {
 
 /// Formats a short ASCII header value without touching the heap on the way.
 fn value(text: fmt::Arguments<'_>) -> HeaderValue {
-    let mut buffer = [0_u8; 96];
+    value_within::<96>(text)
+}
+
+/// Formats an ASCII header value of at most `ROOM` bytes, likewise.
+fn value_within<const ROOM: usize>(text: fmt::Arguments<'_>) -> HeaderValue {
+    let mut buffer = [0_u8; ROOM];
     let size = buffer.len();
     let mut free = buffer.as_mut_slice();
     let written = free.write_fmt(text);
     let used = size - free.len();
-    // Two numbers of 20 digits and the longest directives take 87 bytes; were it ever more, the safe
-    // thing to say is that nothing may be kept.
+    // Two numbers of 20 digits and the longest directives take 87 bytes, a status with the longest name of
+    // a contract 200; were it ever more, the safe thing to say is that nothing may be kept.
     written
         .ok()
         .and_then(|()| HeaderValue::from_bytes(buffer.get(..used)?).ok())
@@ -308,13 +291,14 @@ mod tests {
             contract: None,
             collapsed: false,
             is_kept: false,
+            was_past_window: false,
         }
     }
 
     fn answer(served: &Served, headers: HeaderMap) -> Response {
         let rendition = served.stored.representation.rendition();
         let policies = Policies::new(Duration::from_secs(300));
-        policies.product(&Conditions::new(headers), served, rendition)
+        policies.product(&Conditions::new(headers), served, rendition, Heed::Nothing)
     }
 
     #[test]

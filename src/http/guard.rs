@@ -1,8 +1,10 @@
 //! What stands around every answer, whoever made it: security headers, CORS, and the rate limit.
 
 mod cors;
+mod quotas;
 mod rate_limit;
 
+pub use quotas::Quotas;
 pub use rate_limit::Peer;
 
 use super::Config;
@@ -15,7 +17,8 @@ use http::header::{
     CONTENT_SECURITY_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use http::{HeaderMap, HeaderValue};
-use rate_limit::{Quota, RateLimit};
+use quotas::Quota;
+use rate_limit::RateLimit;
 use std::sync::Arc;
 
 /// A body is what its media type says, never what a browser makes of its first bytes.

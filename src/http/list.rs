@@ -2,8 +2,8 @@
 //! say about caching.
 
 use super::caching::{
-    Class, Keys, Media, Metadata, Policies, cache_status, class_of, class_of_product,
-    last_modified, mark, respond_encoded,
+    Class, Heed, Keys, Media, Metadata, Policies, cache_status, class_of, class_of_product,
+    last_modified, mark, product_status, respond_encoded,
 };
 use super::extract::Conditions;
 use super::fault::Fault;
@@ -237,6 +237,7 @@ pub(super) async fn selected(
     accepted: Accepted,
     served: &Served,
     select: Select,
+    heed: Heed,
 ) -> Result<Response, Fault> {
     let Accepted { version, codings } = accepted;
     let left = select.apply(&served.stored.body(version)?);
@@ -250,7 +251,7 @@ pub(super) async fn selected(
         etag: entity_tag(version, &digest, coding),
         last_modified: last_modified(served),
         cache_control: policies.cache_control(class, served.remaining),
-        cache_status: Some(cache_status(served.outcome, served.remaining)),
+        cache_status: Some(product_status(served, heed)),
         mark: mark(served.outcome),
     };
     let mut response = respond_encoded(conditions, metadata, || left).await?;

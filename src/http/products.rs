@@ -1,6 +1,7 @@
 //! Reading one product. Each handler translates; decisions live in [`catalog`](crate::catalog).
 
 use super::caching::Policies;
+use super::demands::Demanded;
 use super::extract::{Conditions, Id, NoQuery, Selected};
 use super::fault::{Fault, JSON, NO_STORE};
 use super::list;
@@ -25,6 +26,7 @@ use std::sync::Arc;
     params(
         ("productId" = String, Path, description = "The product's id.", example = "KETTLE-17"),
         ("select" = Option<String>, Query, description = "The members that the product is answered with; no others. Each choice has an entity tag of its own.", pattern = "^(id|sku|name|description|category|brand|price|status|tags|attributes|createdAt|updatedAt)(,(id|sku|name|description|category|brand|price|status|tags|attributes|createdAt|updatedAt))*$", example = "id,name,price"),
+        ("cache-control" = Option<String>, Header, description = "`max-age` (in seconds) and `no-cache` ask for a product that the inventory vouched for no longer ago, `only-if-cached` for one that it need not be asked for. Heeded for callers with a credential, within their budget; else ignored.", example = "max-age=2"),
         ("if-match" = Option<String>, Header, description = "Entity tags of the representation asked for; 412 when none is current."),
         ("if-unmodified-since" = Option<String>, Header, description = "Ignored beside If-Match; 412 when the product changed after it."),
         ("if-none-match" = Option<String>, Header, description = "Entity tags of copies at hand; 304 when one is current."),
@@ -46,6 +48,7 @@ use std::sync::Arc;
         (status = 404, description = "There is no such product."),
         (status = 410, description = "The product is gone for good."),
         (status = 412, description = "The representation is not the one that If-Match or If-Unmodified-Since asks for."),
+        (status = 504, description = "With `only-if-cached`: no copy that may answer is held."),
     )
 )]
 pub(super) async fn get_product(
@@ -55,9 +58,10 @@ pub(super) async fn get_product(
     Selected(select): Selected,
     conversation: Conversation,
     accepted: Accepted,
-    conditions: Conditions,
+    (demanded, conditions): (Demanded, Conditions),
 ) -> Result<Response, Fault> {
-    let served = catalog.get(&id, conversation).await?;
+    let (demand, heed) = demanded.of(&catalog, &id);
+    let served = catalog.get_with(&id, conversation, demand).await?;
     // A stand-in is no version of the product: it has no validators, and no condition is about it.
     let is_stand_in = served.outcome == Outcome::Fallback;
     let conditions = match is_stand_in {
@@ -65,11 +69,13 @@ pub(super) async fn get_product(
         false => conditions,
     };
     let mut response = match select {
-        Some(select) => list::selected(&policies, &conditions, accepted, &served, select).await?,
+        Some(select) => {
+            list::selected(&policies, &conditions, accepted, &served, select, heed).await?
+        }
         None => {
             let shape = accepted.shape();
             let rendition = catalog.rendition(&id, &served.stored, shape).await?;
-            policies.product(&conditions, &served, rendition)
+            policies.product(&conditions, &served, rendition, heed)
         }
     };
     if is_stand_in {

@@ -10,6 +10,7 @@
 )]
 
 mod answers;
+mod asking;
 mod authority;
 mod batch;
 mod bundle;

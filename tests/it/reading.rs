@@ -12,7 +12,7 @@ async fn a_fresh_product_is_served_without_asking_the_inventory() {
     let first = app.get("/products/P-000001").await;
     assert_eq!(
         (first.status(), first.header("cache-status")),
-        (200, "product-catalog; fwd=uri-miss")
+        (200, "product-catalog; fwd=uri-miss; stored; ttl=3600")
     );
     let calls = app.inventory.calls();
 

@@ -31,7 +31,7 @@ async fn reads_during_warm_up_take_the_miss_path() {
     let early = app.get("/products/P-000600").await;
     assert_eq!(
         early.header("cache-status"),
-        "product-catalog; fwd=uri-miss"
+        "product-catalog; fwd=uri-miss; stored; ttl=3599"
     );
     app.passes(1).await;
     assert!(

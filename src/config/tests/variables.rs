@@ -53,6 +53,7 @@ fn others() -> BTreeMap<&'static str, String> {
         ("CONTRACTS_REFRESH_THRESHOLD", "0.61"),
         ("CONTRACTS_MAX_CONCURRENT_REFRESHES", "61"),
         ("CONTRACTS_REFRESH_TIMEOUT_MS", "61"),
+        ("REVALIDATION_BUDGET_PER_SECOND", "6"),
         ("ADMIN_TOKEN", "other"),
         ("VAULT_ADDR", "http://other-vault"),
         ("VAULT_TOKEN", "other"),

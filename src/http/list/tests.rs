@@ -29,6 +29,7 @@ fn served(id: &str, outcome: Outcome, remaining: u64) -> Served {
         contract: None,
         collapsed: false,
         is_kept: false,
+        was_past_window: false,
     }
 }
 
