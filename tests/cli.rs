@@ -27,6 +27,8 @@ mod bad_input;
 mod commands;
 #[path = "cli/configuration.rs"]
 mod configuration;
+#[path = "cli/contracts.rs"]
+mod contracts;
 #[path = "cli/demo.rs"]
 mod demo;
 #[path = "cli/kill.rs"]

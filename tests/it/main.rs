@@ -33,6 +33,7 @@ mod listing;
 mod negotiation;
 mod operations;
 mod patching;
+mod promises;
 mod querying;
 mod reading;
 mod readme;

@@ -48,7 +48,7 @@ impl<S: Source> Cache<S> {
         let ticking = async {
             loop {
                 ticks.tick().await;
-                self.tick(&cause);
+                self.tick(&cause).await;
             }
         };
         stop.run_until_cancelled(ticking).await;
@@ -56,11 +56,15 @@ impl<S: Source> Cache<S> {
 
     /// One tick: counts the checks, and starts the refreshes that are due. For whoever keeps time
     /// otherwise than [`Cache::keep_contracts`].
-    pub fn tick(&self, cause: &impl Fn() -> S::Cause) {
+    pub async fn tick(&self, cause: &impl Fn() -> S::Cause) {
         let inner = &self.inner;
         let contracts = &inner.tiers.contracts;
         let now = inner.clock.now();
-        contracts.pass_time(now);
+        contracts.wake();
+        // However many have changed at once, nobody waits for all of them.
+        while !contracts.pass_time(now) {
+            tokio::task::yield_now().await;
+        }
         let room = inner.tiers.source.room_for_refreshes();
         for (key, as_of, permit) in contracts.due(room, now) {
             let boarding = Boarding {
@@ -74,23 +78,26 @@ impl<S: Source> Cache<S> {
 }
 
 impl<K: Clone + PartialEq, F> Contracts<K, F> {
-    /// Takes in everything that has changed by itself up to `now`, and counts the checks.
-    fn pass_time(&self, now: Moment) {
+    /// Looks again at idle keys that were read.
+    fn wake(&self) {
         let uses = self.uses();
         let woken = std::mem::take(&mut *super::lock(&self.woken));
-        let mut happened = Vec::new();
-        loop {
-            let mut book = self.lock();
-            for slot in &woken {
-                happened.extend(book.wake(*slot, now, &uses));
-            }
-            let is_all = book.tick(now, MOST_AT_ONCE, &uses, &mut happened);
-            drop(book);
-            self.tell(happened.drain(..));
-            if is_all {
-                return;
-            }
+        let now = self.clock.now();
+        for slot in woken {
+            let happening = self.lock().wake(slot, now, &uses);
+            self.tell(happening);
         }
+    }
+
+    /// Takes in some of what has changed by itself up to `now`; true when that was all, and the checks
+    /// are counted.
+    fn pass_time(&self, now: Moment) -> bool {
+        let mut happened = Vec::new();
+        let is_all = self
+            .lock()
+            .tick(now, MOST_AT_ONCE, &self.uses(), &mut happened);
+        self.tell(happened);
+        is_all
     }
 
     /// The most urgent refreshes for which there is room, and the room.
