@@ -138,6 +138,10 @@ impl Source for Unchanging {
         false
     }
 
+    fn is_listing(&self) -> bool {
+        false
+    }
+
     fn held_bytes(&self) -> usize {
         0
     }

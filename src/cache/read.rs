@@ -65,7 +65,7 @@ impl<S: Source> Inner<S> {
             Some(Absence::Failed(_))
         );
         if usable && (throttled || verdict == Verdict::Stale) {
-            if !throttled {
+            if !throttled && !self.will_be_confirmed(&entry) {
                 self.refresh(key, cause, Boarding::default());
             }
             return Ok(Served::stale(entry));
@@ -90,6 +90,19 @@ impl<S: Source> Inner<S> {
             }
             result => result.map(Served::past_window),
         }
+    }
+
+    /// Whether all that is wrong with an entry is that nobody has confirmed it, and a listing will: then
+    /// thousands of readers need not ask for one each.
+    fn will_be_confirmed(&self, entry: &Entry<S::Value>) -> bool {
+        let age = self.clock.now().since(entry.as_of());
+        let verdict = self
+            .tiers
+            .rule
+            .judge(age, Trust::Confirmed, entry.jitter_per_mille());
+        entry.trusted() == Trust::Unconfirmed
+            && matches!(verdict, Verdict::Fresh { .. })
+            && self.tiers.source.is_listing()
     }
 
     /// Reads a key of which nothing usable is held.

@@ -77,6 +77,9 @@ pub trait Source: Send + Sync + 'static {
     /// Whether every key there is, is known.
     fn knows_all(&self) -> bool;
 
+    /// Whether a listing is under way, or about to begin, that confirms every key, and goes well so far.
+    fn is_listing(&self) -> bool;
+
     /// What the source itself holds in memory about keys, in bytes: counts against the cap.
     fn held_bytes(&self) -> usize;
 

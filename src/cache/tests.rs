@@ -22,6 +22,7 @@ struct Numbers {
     /// Loads under way, and the most there ever were.
     flying: Mutex<(usize, usize)>,
     purposes: Mutex<Vec<Purpose>>,
+    listing: Mutex<bool>,
     room: Mutex<Option<usize>>,
     latency: Mutex<Duration>,
     down: Mutex<bool>,
@@ -152,6 +153,10 @@ impl Source for Numbers {
 
     fn knows_all(&self) -> bool {
         false
+    }
+
+    fn is_listing(&self) -> bool {
+        *self.listing.lock().unwrap()
     }
 
     fn held_bytes(&self) -> usize {

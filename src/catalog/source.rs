@@ -10,6 +10,7 @@ use crate::product::{Product, ProductId};
 use crate::telemetry::Conversation;
 use crate::upstream::{Confirmed, Fetched, Inventory, UpstreamError, Validators};
 use http::StatusCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Notify;
 
 /// Products, from the inventory.
@@ -20,6 +21,8 @@ pub struct Products {
     pub(super) confirmation: Confirmation,
     /// Somebody wants a listing pass.
     pub(super) wanted: Notify,
+    /// Whether one is under way or about to begin, and goes well so far.
+    pub(super) listing: AtomicBool,
     clock: Clock,
 }
 
@@ -33,6 +36,7 @@ impl Products {
             index: Index::new(index_bytes),
             confirmation: Confirmation::default(),
             wanted: Notify::new(),
+            listing: AtomicBool::new(false),
             clock,
         }
     }
@@ -141,6 +145,10 @@ impl Source for Products {
 
     fn knows_all(&self) -> bool {
         self.index.is_complete()
+    }
+
+    fn is_listing(&self) -> bool {
+        self.listing.load(Ordering::Relaxed)
     }
 
     fn held_bytes(&self) -> usize {

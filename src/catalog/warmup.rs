@@ -19,6 +19,7 @@ use rustc_hash::FxBuildHasher;
 use std::collections::{BTreeSet, HashSet};
 use std::hash::BuildHasher;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use sync::Course;
 use tokio::sync::Notify;
@@ -137,12 +138,19 @@ impl Catalog {
         (!ttl.is_zero()).then(|| due.saturating_sub(took).max(FIRST_PAUSE))
     }
 
+    /// Says whether whoever holds something that is not confirmed can leave that to a pass.
+    fn set_listing(&self, goes_well: bool) {
+        let listing = &self.cache.source().listing;
+        listing.store(goes_well, Ordering::Relaxed);
+    }
+
     fn wanted(&self) -> &Notify {
         &self.cache.source().wanted
     }
 
     /// Asks for a listing pass, after the one under way if there is one.
     pub(super) fn want_listing(&self) {
+        self.set_listing(true);
         self.wanted().notify_one();
     }
 
@@ -161,6 +169,7 @@ impl Catalog {
     }
 
     async fn pass(self: &Arc<Self>, stop: &CancellationToken) -> Result<(), Stopped> {
+        self.set_listing(true);
         let now = self.clock.now();
         let mut pass = Pass {
             began: self.confirmation().begin(now),
@@ -253,6 +262,7 @@ impl Catalog {
             match self.inventory().list(size, after, pass.cause).await {
                 Ok(page) => {
                     pass.pages += 1;
+                    self.set_listing(true);
                     self.progress
                         .send_modify(|progress| progress.trouble = None);
                     return Ok(Some((page, listing)));
@@ -273,6 +283,7 @@ impl Catalog {
 
     fn note_trouble(&self, failures: u32, error: &UpstreamError) -> Duration {
         let pause = pause_after(failures);
+        self.set_listing(false);
         warn!(%error, "A page of the inventory's list could not be fetched ({error}); trying again in {pause:.1?}");
         self.progress
             .send_modify(|progress| progress.trouble = Some(error.to_string()));
@@ -350,6 +361,7 @@ impl Catalog {
 
     /// Ends a pass: what it did not meet does not exist any more.
     fn sweep(&self, pass: &Pass) {
+        self.set_listing(false);
         let listing = self.cache.begin_listing();
         let confirmed = self.progress.borrow().confirmed;
         let unlisted = self.index().older_than(pass.began.at);

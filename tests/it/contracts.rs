@@ -463,7 +463,10 @@ async fn two_hundred_contracts_beside_ten_calls_a_second_are_said_not_to_be_kept
         let found = look(&app, &format!("/contracts/c-{at}")).await.json();
         assert_eq!(found["feasibility"]["keysMatched"], 1);
         assert_eq!(found["feasibility"]["feasible"], false, "{found}");
-        assert_eq!(found["stats"]["keys"], 1, "they are in force from the start");
+        assert_eq!(
+            found["stats"]["keys"], 1,
+            "they are in force from the start"
+        );
     }
 }
 

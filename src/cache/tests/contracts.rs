@@ -380,3 +380,22 @@ async fn a_demand_for_youth_is_met_or_refused() {
     });
     slow.0.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_listing_is_about_to_confirm_is_not_asked_for_one_by_one() {
+    let bench = Bench::new(Numbers::of(&[(7, "v")]), |_| ());
+    bench.get(7).await.unwrap();
+    bench.cache.distrust(&7, Trust::Unconfirmed);
+    *bench.cache.source().listing.lock().unwrap() = true;
+    for _ in 0..10 {
+        assert_eq!(bench.get(7).await.unwrap().1, Outcome::Stale);
+        bench.settle().await;
+    }
+    assert_eq!(bench.loads(), 1);
+    // It does not go well any more.
+    *bench.cache.source().listing.lock().unwrap() = false;
+    assert_eq!(bench.get(7).await.unwrap().1, Outcome::Stale);
+    bench.settle().await;
+    assert_eq!(bench.get(7).await.unwrap().1, Outcome::Hit);
+    assert_eq!(bench.loads(), 2);
+}
