@@ -133,7 +133,7 @@ async fn open(config: Config) -> anyhow::Result<(telemetry::Guard, Bound)> {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    let transport = transport::network(&config.upstream.base, CONNECT_TIMEOUT)
+    let transport = transport::outbound(&config.upstream, CONNECT_TIMEOUT)
         .map_err(|error| anyhow::anyhow!("can not set up TLS: {error}"))?;
     let bound = App::build(config, transport, Clock::start()).bind().await?;
     Ok((guard, bound))

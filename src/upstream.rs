@@ -10,6 +10,7 @@ mod deadline;
 mod error;
 mod latency;
 mod observe;
+mod origin;
 mod outlet;
 mod page;
 mod rate;
@@ -25,6 +26,7 @@ pub use bulkhead::Crowded;
 pub use call::{AttemptOutcome, Operation};
 pub use error::UpstreamError;
 pub use latency::Latency;
+pub use origin::{Origin, OriginProblem, RefreshFrom};
 pub use page::{DecodedPage, RawPage};
 pub use validators::{Expected, Validators};
 
@@ -76,6 +78,8 @@ pub struct Config {
     pub circuit_failures: u32,
     /// `CIRCUIT_RECOVERY_SECONDS`: how long it stays open before a call may try.
     pub circuit_recovery: Duration,
+    /// `CONTRACTS_REFRESH_ORIGINS`: where else contracts may refresh from.
+    pub refresh_origins: Vec<Origin>,
     /// `UPSTREAM_PAGE_SIZE`: products asked for in one page of a listing pass.
     pub page_size: u32,
     /// `PUBLISHED_MEMBERS`.
@@ -135,6 +139,9 @@ pub struct Inventory {
     addresses: Arc<Addresses>,
     limits: Limits,
     outlet: Outlet,
+    /// The ways to the further origins, each with a circuit of its own: what happens there says nothing
+    /// about the inventory.
+    elsewhere: Arc<[(Origin, Outlet)]>,
 }
 
 // === impl Inventory ===
@@ -146,8 +153,18 @@ impl Inventory {
             rate: RateLimit::new(config.rate_limit, clock, events.clone()),
             bulkhead: Bulkhead::new(config.max_concurrent, clock, events.clone()),
         };
+        let outlet = |transport, is_main| {
+            let events = events.clone();
+            Outlet::new(&config, clock, events, &limits, transport, is_main)
+        };
+        let own = Origin::of(&config.base);
+        let others = config.refresh_origins.iter();
+        let others = others.filter(|origin| own.as_ref() != Some(origin));
         Self {
-            outlet: Outlet::new(&config, clock, events, &limits, transport, true),
+            elsewhere: others
+                .map(|origin| (origin.clone(), outlet(transport.clone(), false)))
+                .collect(),
+            outlet: outlet(transport, true),
             addresses: Arc::new(Addresses::below(&config.base)),
             config: Arc::new(config),
             limits,
@@ -170,23 +187,51 @@ impl Inventory {
     }
 
     /// Gets one product like [`Inventory::get`], in one attempt and `within` so long; `from` this URL
-    /// where there is one.
+    /// where there is one, see [`RefreshFrom`]. Another URL's validators are not the product's own, so it
+    /// is asked without conditions, and the product comes without validators.
     ///
     /// # Errors
-    /// As [`Inventory::get`].
+    /// As [`Inventory::get`]; [`UpstreamError::Unreachable`] also where `from` is not allowed.
     pub async fn refresh(
         &self,
         id: &ProductId,
         known: Option<&Validators>,
-        _from: Option<&str>,
+        from: Option<&str>,
         within: Duration,
         cause: Conversation,
     ) -> Result<Fetched, UpstreamError> {
-        let asked = Asked::new(Operation::Get, self.addresses.product(id)).unless_changed(known);
+        let own = self.addresses.product(id);
+        let (url, outlet) = match from {
+            Some(from) => self.way(from, id)?,
+            None => (own.clone(), &self.outlet),
+        };
+        let is_own_url = url == own;
+        let asked = Asked::new(Operation::Get, url);
+        let asked = asked.unless_changed(known.filter(|_| is_own_url));
         let is_conditional = asked.is_conditional();
-        let key = self.key(Operation::Get)?;
-        let tried = self.outlet.try_once(asked, within, Some(key), cause).await;
-        self.fetched(tried, id, is_conditional)
+        let key = match outlet.is_main {
+            true => Some(self.key(Operation::Get)?),
+            false => None,
+        };
+        let tried = outlet.try_once(asked, within, key, cause).await;
+        let mut fetched = self.fetched(tried, id, is_conditional)?;
+        if let Fetched::Product(confirmed) = &mut fetched
+            && !is_own_url
+        {
+            confirmed.validators = Validators::default();
+        }
+        Ok(fetched)
+    }
+
+    /// The URL that `from` makes for `id`, and the way there. What was allowed when a contract was made
+    /// need not be so any more.
+    fn way(&self, from: &str, id: &ProductId) -> Result<(String, &Outlet), UpstreamError> {
+        let config = &self.config;
+        let from = RefreshFrom::parse(from, &config.base, &config.refresh_origins)
+            .map_err(|problem| UpstreamError::Unreachable(problem.into()))?;
+        let mut others = self.elsewhere.iter();
+        let other = others.find(|(origin, _)| origin == from.origin());
+        Ok((from.url(id), other.map_or(&self.outlet, |(_, way)| way)))
     }
 
     /// How many refreshes may begin now without waiting, and without taking from readers the last slots.

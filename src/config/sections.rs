@@ -134,6 +134,9 @@ fn upstream(
         max_attempts: settings.integer("UPSTREAM_MAX_ATTEMPTS")?,
         max_concurrent: settings.integer("UPSTREAM_MAX_CONCURRENT")?,
         rate_limit: NonZeroU32::new(settings.integer("UPSTREAM_RATE_LIMIT_PER_SECOND")?),
+        refresh_origins: settings
+            .read("CONTRACTS_REFRESH_ORIGINS", upstream::Origin::list)?
+            .unwrap_or_default(),
         circuit_failures: settings.integer("CIRCUIT_FAILURE_THRESHOLD")?,
         circuit_recovery: settings.seconds("CIRCUIT_RECOVERY_SECONDS")?,
         page_size: settings.integer("UPSTREAM_PAGE_SIZE")?,

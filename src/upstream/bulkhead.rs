@@ -12,8 +12,9 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tower::{BoxError, Layer, Service, ServiceExt};
 
-/// The longest that a call queues for a slot, and for its turn under the rate limit.
-const QUEUE: Duration = Duration::from_secs(1);
+/// The longest that a call queues for a slot, and for its turn under the rate limit: a second, and the
+/// millisecond by which that counts its seconds longer.
+const QUEUE: Duration = Duration::from_millis(1001);
 
 /// Nothing was sent, because there is too much to do already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

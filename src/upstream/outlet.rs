@@ -21,6 +21,8 @@ use tower::ServiceExt;
 pub(super) struct Outlet {
     pub(super) observer: Observer,
     pub(super) breaker: Breaker,
+    /// Whether it is the way to the inventory itself: the only one that our credential may take.
+    pub(super) is_main: bool,
     pub(super) clock: Clock,
     deadline: Duration,
     stack: Transport,
@@ -51,6 +53,7 @@ impl Outlet {
         Self {
             observer,
             breaker,
+            is_main,
             clock,
             deadline: config.deadline,
             stack,

@@ -25,6 +25,7 @@ fn config() -> Config {
         max_attempts: 3,
         max_concurrent: 64,
         rate_limit: None,
+        refresh_origins: Vec::new(),
         circuit_failures: 5,
         circuit_recovery: Duration::from_secs(30),
         page_size: 500,
@@ -380,4 +381,234 @@ async fn no_more_attempts_are_in_flight_than_there_are_slots() {
     }
     let took = inventory.outlet.clock.now().since(began);
     assert_eq!(took.as_millis() / 100, 12);
+}
+
+/// What is refreshed `from` there, by an inventory that may also refresh from `http://prices.test`.
+async fn refreshed(
+    from: Option<&str>,
+    status: u16,
+    body: &'static str,
+) -> (Result<Fetched, UpstreamError>, Seen, Inventory) {
+    let wide = Config {
+        refresh_origins: Origin::list("http://prices.test").unwrap(),
+        ..config()
+    };
+    let (inventory, seen) = scripted(wide, move |_| async move {
+        with_header(reply(status, body), "etag", "\"new\"")
+    });
+    let known = Validators {
+        etag: Some("\"x\"".into()),
+        last_modified: None,
+    };
+    let (within, cause) = (Duration::from_secs(3), Conversation::new());
+    let product = id();
+    let fetched = inventory.refresh(&product, Some(&known), from, within, cause);
+    (fetched.await, seen, inventory)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_from_elsewhere_takes_no_credential_and_brings_no_validators() {
+    let own = "http://inventory/api/products/{id}";
+    for (from, url, has_key, conditional) in [
+        (None, "http://inventory/api/products/p-1", true, true),
+        (Some(own), "http://inventory/api/products/p-1", true, true),
+        (
+            Some("http://inventory/prices?of={id}"),
+            "http://inventory/prices?of=p-1",
+            true,
+            false,
+        ),
+        (
+            Some("http://prices.test/{id}"),
+            "http://prices.test/p-1",
+            false,
+            false,
+        ),
+    ] {
+        let (fetched, seen, _) = refreshed(from, 200, TEA).await;
+        let Ok(Fetched::Product(confirmed)) = fetched else {
+            panic!("{from:?}: {fetched:?}");
+        };
+        assert_eq!(confirmed.validators.etag.is_some(), conditional, "{from:?}");
+        let seen = seen.lock().unwrap();
+        assert_eq!(seen[0].uri(), url);
+        assert_eq!(
+            seen[0].headers().contains_key("x-api-key"),
+            has_key,
+            "{from:?}"
+        );
+        assert_eq!(
+            seen[0].headers().contains_key("if-none-match"),
+            conditional,
+            "{from:?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_goes_nowhere_that_is_not_allowed_and_takes_no_other_product() {
+    let (fetched, seen, _) = refreshed(Some("http://evil.test/{id}"), 200, TEA).await;
+    assert!(matches!(fetched, Err(UpstreamError::Unreachable(_))));
+    assert!(seen.lock().unwrap().is_empty());
+    let other = r#"{"id":"p-2","name":"Tea","price":{"amount":5,"currency":"EUR"}}"#;
+    let (fetched, ..) = refreshed(Some("http://prices.test/{id}"), 200, other).await;
+    assert!(matches!(fetched, Err(UpstreamError::Invalid { .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_fails_elsewhere_says_nothing_about_the_inventory() {
+    let elsewhere = Some("http://prices.test/{id}");
+    let (_, seen, inventory) = refreshed(elsewhere, 500, "").await;
+    let product = id();
+    let refresh = || {
+        let within = Duration::from_secs(3);
+        inventory.refresh(&product, None, elsewhere, within, Conversation::new())
+    };
+    for _ in 0..4 {
+        assert!(matches!(
+            refresh().await,
+            Err(UpstreamError::Failing { .. })
+        ));
+    }
+    assert!(matches!(
+        refresh().await,
+        Err(UpstreamError::CircuitOpen { .. })
+    ));
+    assert_eq!(seen.lock().unwrap().len(), 5, "one attempt each");
+    assert_eq!(inventory.circuit().state, CircuitState::Closed);
+    assert_eq!(inventory.reachability().up, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_ends_in_its_time_and_one_cut_short_says_nothing() {
+    let (inventory, seen) = scripted(config(), |_| std::future::pending());
+    let refresh = async |within: u64| {
+        let within = Duration::from_millis(within);
+        let began = inventory.outlet.clock.now();
+        let (product, cause) = (id(), Conversation::new());
+        let fetched = inventory.refresh(&product, None, None, within, cause).await;
+        assert!(matches!(fetched, Err(UpstreamError::Unknown(_))));
+        assert_eq!(inventory.outlet.clock.now().since(began), within);
+    };
+    for _ in 0..20 {
+        refresh(400).await;
+    }
+    assert_eq!(inventory.circuit().state, CircuitState::Closed);
+    for _ in 0..5 {
+        refresh(2000).await;
+    }
+    assert_eq!(inventory.circuit().state, CircuitState::Open);
+    assert_eq!(seen.lock().unwrap().len(), 25);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_asks_the_circuit_again() {
+    let (inventory, seen) = scripted(config(), |nth| async move {
+        match nth {
+            // While this one pauses, the others open the circuit.
+            0 => with_header(reply(503, ""), "retry-after", "5"),
+            _ => reply(500, ""),
+        }
+    });
+    let others = async {
+        sleep(Duration::from_secs(1)).await;
+        let _ = (get(&inventory).await, get(&inventory).await);
+        seen.lock().unwrap().len()
+    };
+    let (first, attempts) = tokio::join!(get(&inventory), others);
+    assert!(
+        matches!(first, Err(UpstreamError::CircuitOpen { .. })),
+        "{first:?}"
+    );
+    assert_eq!(attempts, 5, "and nothing is repeated once it is open");
+    assert_eq!(seen.lock().unwrap().len(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_many_calls_at_once_one_probes_and_a_probe_that_is_dropped_is_not_missed() {
+    let (inventory, seen) = scripted(config(), |nth| async move {
+        if nth < 5 {
+            return reply(500, "");
+        }
+        sleep(Duration::from_secs(1)).await;
+        reply(200, TEA)
+    });
+    let _ = (get(&inventory).await, get(&inventory).await);
+    assert_eq!(inventory.circuit().state, CircuitState::Open);
+    assert_eq!(inventory.room(), 0);
+    sleep(Duration::from_secs(30)).await;
+    assert_eq!(inventory.room(), 1);
+    // Whoever began to probe hangs up.
+    let hung_up = tokio::time::timeout(Duration::from_millis(10), get(&inventory));
+    assert!(hung_up.await.is_err());
+    for round in 1..=2 {
+        let calls = (0..50).map(|_| get(&inventory));
+        let results = futures_util::future::join_all(calls).await;
+        let worked = results.iter().filter(|result| result.is_ok()).count();
+        assert_eq!(worked, 1, "{round}");
+    }
+    assert_eq!(seen.lock().unwrap().len(), 8);
+    assert_eq!(inventory.circuit().state, CircuitState::Closed);
+    assert!(inventory.room() > 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_panics_gives_its_slot_back() {
+    let (inventory, _) = scripted(config(), |nth| async move {
+        assert!(nth != 5, "a bug");
+        match nth < 5 {
+            true => reply(500, ""),
+            false => reply(200, TEA),
+        }
+    });
+    let _ = (get(&inventory).await, get(&inventory).await);
+    sleep(Duration::from_secs(30)).await;
+    let panicking = inventory.clone();
+    let panicked = tokio::task::JoinSet::from_iter([async move { get(&panicking).await.is_ok() }]);
+    assert_eq!(panicked.len(), 1);
+    assert!(
+        futures_util::FutureExt::catch_unwind(std::panic::AssertUnwindSafe(panicked.join_all()))
+            .await
+            .is_err()
+    );
+    assert_eq!(inventory.circuit().state, CircuitState::Open, "it failed");
+    sleep(Duration::from_secs(30)).await;
+    assert!(get(&inventory).await.is_ok() && get(&inventory).await.is_ok());
+    assert_eq!(inventory.circuit().state, CircuitState::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_beyond_the_rate_wait_for_a_second_or_are_refused() {
+    let limited = Config {
+        rate_limit: NonZeroU32::new(3),
+        ..config()
+    };
+    let (inventory, seen) = scripted(limited, |_| async { reply(200, TEA) });
+    assert_eq!(inventory.room(), 3);
+    let calls = (0..9).map(|_| get(&inventory));
+    let results = futures_util::future::join_all(calls).await;
+    let crowded = |result: &&Result<Fetched, _>| {
+        matches!(result, Err(UpstreamError::Crowded(Crowded::RateLimit)))
+    };
+    // Three at once, three a second later, and the rest would have to wait for longer.
+    assert_eq!(results.iter().filter(crowded).count(), 3);
+    assert_eq!(seen.lock().unwrap().len(), 6);
+    assert_eq!(inventory.room(), 0);
+    sleep(Duration::from_millis(500)).await;
+    let calls = (0..5).map(|_| get(&inventory));
+    let results = futures_util::future::join_all(calls).await;
+    assert_eq!(results.iter().filter(crowded).count(), 2);
+    assert_eq!(seen.lock().unwrap().len(), 9);
+}
+
+#[tokio::test(start_paused = true)]
+async fn refreshes_leave_slots_to_readers() {
+    for (slots, room) in [(64, 48), (8, 6), (4, 3), (2, 1), (1, 1)] {
+        let narrow = Config {
+            max_concurrent: slots,
+            ..config()
+        };
+        let (inventory, _) = scripted(narrow, |_| async { reply(200, TEA) });
+        assert_eq!(inventory.room(), room, "{slots}");
+    }
 }

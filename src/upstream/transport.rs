@@ -1,9 +1,14 @@
 //! What carries a call to the inventory: reqwest over the network, or a router in this process.
 
+use super::Config;
+use super::origin::{Origin, is_public};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use std::error::Error;
 use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, ServiceExt};
@@ -34,6 +39,10 @@ pub enum TransportError {
 /// The most that is read of the body of an answer that is no success; the rest is let go.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
 
+/// Resolves names to public addresses only. What is filtered is what is connected to: a name that leads
+/// somewhere else when it is asked a second time gains nothing.
+struct PublicOnly;
+
 /// An answer's body while it arrives.
 struct Gathered {
     bytes: BytesMut,
@@ -48,16 +57,7 @@ struct Gathered {
 /// # Errors
 /// Where TLS can not be set up, e.g. because the platform has no root certificates.
 pub fn network(base: &http::Uri, connect_timeout: Duration) -> Result<Transport, BoxError> {
-    // Fails where the process has a provider already, which then is the one to use.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut builder = reqwest::Client::builder()
-        .user_agent(concat!("product-catalog/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(connect_timeout)
-        .redirect(reqwest::redirect::Policy::none())
-        .referer(false)
-        .gzip(true)
-        .tcp_nodelay(true)
-        .pool_idle_timeout(Duration::from_secs(60));
+    let mut builder = client(connect_timeout);
     if base.scheme_str() == Some("http") {
         // Without redirects there will be no TLS: do not depend on the platform's roots.
         builder = builder.tls_certs_only([]);
@@ -65,12 +65,63 @@ pub fn network(base: &http::Uri, connect_timeout: Duration) -> Result<Transport,
     if is_loopback(base) {
         builder = builder.no_proxy();
     }
-    let client = builder.build()?;
-    let service = tower::service_fn(move |request| {
+    Ok(over(builder.build()?))
+}
+
+/// Over the network to hosts that only an allow-list vouches for: like [`network`], but names lead to
+/// public addresses only. Addresses themselves are called as they are, since somebody wrote them down.
+/// Without proxies, which would resolve names on their own.
+///
+/// # Errors
+/// As [`network`].
+fn public_network(connect_timeout: Duration) -> Result<Transport, BoxError> {
+    let builder = client(connect_timeout)
+        .no_proxy()
+        .dns_resolver(Arc::new(PublicOnly));
+    Ok(over(builder.build()?))
+}
+
+/// What the inventory is called through, and whatever else contracts may refresh from.
+///
+/// # Errors
+/// As [`network`].
+pub fn outbound(config: &Config, connect_timeout: Duration) -> Result<Transport, BoxError> {
+    let own = network(&config.base, connect_timeout)?;
+    if config.refresh_origins.is_empty() {
+        return Ok(own);
+    }
+    let others = public_network(connect_timeout)?;
+    Ok(by_origin(&config.base, own, others))
+}
+
+/// Sends what goes to the origin of `base` by `own`, and everything else by `others`.
+fn by_origin(base: &http::Uri, own: Transport, others: Transport) -> Transport {
+    let origin = Origin::of(base);
+    Transport::new(tower::service_fn(move |request: http::Request<Bytes>| {
+        let is_own = Origin::of(request.uri()) == origin;
+        let way = if is_own { own.clone() } else { others.clone() };
+        way.oneshot(request)
+    }))
+}
+
+fn client(connect_timeout: Duration) -> reqwest::ClientBuilder {
+    // Fails where the process has a provider already, which then is the one to use.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .user_agent(concat!("product-catalog/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(connect_timeout)
+        .redirect(reqwest::redirect::Policy::none())
+        .referer(false)
+        .gzip(true)
+        .tcp_nodelay(true)
+        .pool_idle_timeout(Duration::from_secs(60))
+}
+
+fn over(client: reqwest::Client) -> Transport {
+    Transport::new(tower::service_fn(move |request| {
         let client = client.clone();
         async move { exchange(&client, request).await.map_err(BoxError::from) }
-    });
-    Ok(Transport::new(service))
+    }))
 }
 
 /// Into a router of this process: no sockets, so that paused time works. Bodies are held to the
@@ -82,6 +133,21 @@ pub fn in_process(router: axum::Router) -> Transport {
         async move { route(router, request).await.map_err(BoxError::from) }
     });
     Transport::new(service)
+}
+
+// === impl PublicOnly ===
+
+impl Resolve for PublicOnly {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let public: Vec<SocketAddr> = found.filter(|found| is_public(found.ip())).collect();
+            if public.is_empty() {
+                return Err("the name leads to no public address".into());
+            }
+            Ok(Box::new(public.into_iter()) as Addrs)
+        })
+    }
 }
 
 // === impl Gathered ===
@@ -374,6 +440,49 @@ mod tests {
             matches!(result, Err(TransportError::TooLong(10_000))),
             "{result:?}"
         );
+    }
+
+    #[tokio::test]
+    async fn a_name_that_leads_to_this_machine_is_not_called_where_only_a_list_vouches_for_it() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let others = public_network(Duration::from_secs(5)).unwrap();
+        let refused = send(&others, &format!("http://localhost:{port}/")).await;
+        assert!(
+            matches!(refused, Err(TransportError::NotSent(_))),
+            "{refused:?}"
+        );
+        // Nobody came: the next to connect is the one that names the address itself.
+        let serve = async {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let _ = socket.read(&mut [0; 4096]).await;
+            let answer =
+                b"HTTP/1.1 302 Found\r\nlocation: http://10.0.0.1/\r\ncontent-length: 0\r\n\r\n";
+            socket.write_all(answer).await.unwrap();
+        };
+        let url = format!("http://127.0.0.1:{port}/");
+        let (answer, ()) = tokio::join!(send(&others, &url), serve);
+        assert_eq!(answer.unwrap().status(), 302);
+    }
+
+    #[tokio::test]
+    async fn each_origin_has_its_way() {
+        let way = |status: u16| {
+            let status = http::StatusCode::from_u16(status).unwrap();
+            in_process(Router::new().fallback(move || async move { status }))
+        };
+        let base = "https://inventory.test/api".parse().unwrap();
+        let both = by_origin(&base, way(201), way(202));
+        for (url, expected) in [
+            ("https://inventory.test/elsewhere", 201),
+            ("https://INVENTORY.test:443/", 201),
+            ("http://inventory.test/api", 202),
+            ("https://inventory.test:8443/api", 202),
+            ("https://prices.test/", 202),
+        ] {
+            let answer = send(&both, url).await.unwrap();
+            assert_eq!(answer.status(), expected, "{url}");
+        }
     }
 
     #[tokio::test]
