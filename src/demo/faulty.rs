@@ -9,11 +9,10 @@ use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use http::header::{CONTENT_LENGTH, RETRY_AFTER};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use http_body_util::BodyExt;
 use std::io;
-use std::time::Duration;
 
 /// Counts the call, misbehaves as told, checks the credential, and else lets the API answer.
 pub(super) async fn pass(
@@ -24,9 +23,10 @@ pub(super) async fn pass(
     let conversation = header(request.headers(), "x-conversation").map(str::to_owned);
     let operation = operation(request.method(), request.uri());
     let _in_flight = inventory.counters.begin(operation, conversation);
-    let faults = inventory.knobs.faults();
-    if faults.latency_ms > 0 {
-        tokio::time::sleep(Duration::from_millis(faults.latency_ms)).await;
+    let faults = inventory.knobs.for_call(operation, request.uri().path());
+    let latency = faults.latency();
+    if !latency.is_zero() {
+        tokio::time::sleep(latency).await;
     }
     if faults.hang {
         return std::future::pending().await;
@@ -38,7 +38,11 @@ pub(super) async fn pass(
     if inventory.key.is_some() && inventory.key.as_deref() != given {
         return refusal(StatusCode::UNAUTHORIZED, "x-api-key is missing or wrong");
     }
-    let response = next.run(request).await;
+    let mut response = next.run(request).await;
+    if faults.wrong_type {
+        let plain = HeaderValue::from_static("text/plain");
+        response.headers_mut().insert(CONTENT_TYPE, plain);
+    }
     match faults.truncate {
         true => half(response).await,
         false => response,
@@ -74,7 +78,10 @@ fn operation(method: &Method, uri: &Uri) -> &'static str {
 /// The answer that the faults ask for instead of the API's.
 fn instead(faults: &Faults) -> Option<Response> {
     if faults.away {
-        return Some(no_answer());
+        return Some(broken(&[], io::ErrorKind::ConnectionRefused));
+    }
+    if faults.reset {
+        return Some(broken(b"{", io::ErrorKind::ConnectionReset));
     }
     let status = faults
         .status
@@ -92,11 +99,19 @@ fn instead(faults: &Faults) -> Option<Response> {
     faults.garbage.then(|| Html(page).into_response())
 }
 
-/// A body that fails before its first byte: over a socket the server then closes the connection
-/// without having sent anything, and in-process the transport sees a refused connection.
-fn no_answer() -> Response {
-    let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
-    Body::from_stream(stream::iter([Err::<Bytes, _>(refused)])).into_response()
+/// An answer whose body ends in an error after `begun`. Where that is nothing, the server closes the
+/// connection without having sent anything, and in-process the transport sees a refused connection.
+fn broken(begun: &'static [u8], kind: io::ErrorKind) -> Response {
+    let begun = (!begun.is_empty()).then(|| Ok(Bytes::from_static(begun)));
+    let has_begun = begun.is_some();
+    let end = stream::once(async move {
+        if has_begun {
+            // A pause lets the server send what it has before it hears of the error.
+            tokio::task::yield_now().await;
+        }
+        Err(io::Error::from(kind))
+    });
+    Body::from_stream(stream::iter(begun).chain(end)).into_response()
 }
 
 /// The same answer with only half of its body, which its length still promises.

@@ -20,6 +20,7 @@ mod container;
 mod contracts;
 mod documentation;
 mod events;
+mod fault_table;
 mod faults;
 mod fuzz;
 mod guard;

@@ -103,7 +103,12 @@ fn the_commands_it_gives_are_the_ones_that_are_checked() {
 
 #[test]
 fn every_link_to_a_file_leads_to_one() {
-    for document in ["README.md", "docs/ARCHITECTURE.md", "docs/errors.md"] {
+    for document in [
+        "README.md",
+        "docs/ARCHITECTURE.md",
+        "docs/errors.md",
+        "docs/faults.md",
+    ] {
         let text = read(document);
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(document);
         let folder = folder.parent().unwrap();

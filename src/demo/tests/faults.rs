@@ -104,6 +104,11 @@ async fn knobs_are_turned_over_http_whatever_they_say() {
         json!({"awya": true}),
         json!({"probability": 2}),
         json!({"status": 99}),
+        json!({"slowShare": -0.1}),
+        json!({"operations": ["fetch"]}),
+        json!({"upCalls": 3}),
+        json!({"downCalls": 3}),
+        json!({"latencySpreadMs": -1}),
         json!(7),
     ] {
         let answer = call(&inventory, "PUT", "/knobs", body).await;
@@ -131,6 +136,65 @@ async fn products_change_behind_the_callers_back() {
         StatusCode::NOT_FOUND
     );
     assert!(inventory.put(&json!({"name": "No id"})).is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn faults_may_be_for_some_calls_only_and_come_and_go() {
+    let inventory = inventory(3);
+    let status = async |path: &str| get(&inventory, path).await.status.as_u16();
+    inventory.knobs().set(Faults {
+        status: Some(503),
+        operations: vec!["get".to_owned()],
+        id_prefix: "P-000002".to_owned(),
+        up_calls: 2,
+        down_calls: 1,
+        ..Faults::default()
+    });
+    for _ in 0..3 {
+        for (path, expected) in [
+            ("/products", 200),
+            ("/products/P-000001", 200),
+            ("/products/P-000002", 200),
+            ("/products/P-000002/availability", 200),
+            ("/products/P-000002", 200),
+            ("/health", 200),
+            ("/products/P-000002", 503),
+        ] {
+            assert_eq!(status(path).await, expected, "{path}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn latency_is_spread_and_some_calls_are_slow() {
+    let faults = Faults {
+        latency_ms: 10,
+        latency_spread_ms: 20,
+        slow_share: 0.5,
+        slow_ms: 1000,
+        ..Faults::default()
+    };
+    let took: Vec<_> = (0..500).map(|_| faults.latency().as_millis()).collect();
+    assert!(
+        took.iter()
+            .all(|ms| (10..=30).contains(ms) || (1010..=1030).contains(ms))
+    );
+    let slow = took.iter().filter(|ms| **ms >= 1000).count();
+    assert!((150..=350).contains(&slow), "{slow}");
+    assert!(took.iter().any(|ms| *ms != took[0]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_may_break_and_an_answer_say_that_it_is_something_else() {
+    let inventory = inventory(1);
+    inventory.knobs().turn(|faults| faults.reset = true);
+    assert!(get(&inventory, "/products/P-000001").await.body.is_err());
+    inventory.knobs().set(Faults {
+        wrong_type: true,
+        ..Faults::default()
+    });
+    let answer = get(&inventory, "/products/P-000001").await;
+    assert_eq!(answer.headers["content-type"], "text/plain");
 }
 
 /// All that a socket sends back for one request.
