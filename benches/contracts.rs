@@ -156,6 +156,7 @@ fn cache(clock: Clock) -> Cache<Unchanging> {
         ttl: Duration::from_secs(3600),
         grace: Duration::from_secs(3600),
         stale_while_revalidate: Duration::ZERO,
+        shadow_rate: 0.0,
         soft_timeout: None,
         contracts: Some(ContractsConfig::default()),
         negative_ttl: Duration::from_secs(30),

@@ -36,6 +36,7 @@ mod read;
 mod record;
 mod records;
 mod served;
+mod shadow;
 mod source;
 mod status;
 mod store;
@@ -90,6 +91,8 @@ pub struct Config {
     pub soft_timeout: Option<Duration>,
     /// How freshness contracts are kept; `None` where they are not (`CONTRACTS_ENABLED`).
     pub contracts: Option<ContractsConfig>,
+    /// `SHADOW_CHECK_RATE`: the share of fresh hits that is compared with the source, 0 to 1.
+    pub shadow_rate: f64,
     /// `CACHE_NEGATIVE_TTL_SECONDS`: how long "there is no such key" is remembered.
     pub negative_ttl: Duration,
     /// `CACHE_FAIL_THROTTLE_MS`: how long after a failed load its key is not tried again.

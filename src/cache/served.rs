@@ -67,7 +67,14 @@ impl<S: Source> Cache<S> {
         key: &S::Key,
         cause: S::Cause,
     ) -> Result<Served<S::Value>, ReadError<S::Gone, S::Error>> {
-        let result = self.inner.read(key, cause, StandIns::Allowed).await;
+        let inner = &self.inner;
+        let checked = inner.tiers.shadows.samples().then(|| cause.clone());
+        let result = inner.read(key, cause, StandIns::Allowed).await;
+        if let (Some(cause), Ok(served)) = (checked, &result)
+            && served.outcome == Outcome::Hit
+        {
+            inner.check(key, &served.entry, cause);
+        }
         self.count(key, result)
     }
 

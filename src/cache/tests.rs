@@ -185,6 +185,7 @@ impl Bench {
             ttl: Duration::from_secs(100),
             grace: Duration::from_secs(1000),
             stale_while_revalidate: Duration::from_secs(10),
+            shadow_rate: 0.0,
             soft_timeout: None,
             contracts: None,
             negative_ttl: Duration::from_secs(30),

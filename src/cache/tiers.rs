@@ -11,6 +11,7 @@ use super::journal::{Journal, Mark};
 use super::ledger::Ledger;
 use super::memory::{Evicted, Memory, overhead_bytes};
 use super::read::eager_below;
+use super::shadow::Shadows;
 use super::{Config, Counters, EvictionCause, Known, Source};
 use crate::clock::{Clock, Moment};
 use crate::telemetry::events::{EventKind, Events};
@@ -37,6 +38,7 @@ pub(super) struct Tiers<S: Source> {
     pub journal: Journal<S::Key>,
     pub ledger: Ledger,
     pub counters: Counters,
+    pub shadows: Shadows,
     pub events: Events,
     reserved: AtomicU64,
     /// When the upstream last vouched for anything held, in milliseconds.
@@ -75,6 +77,7 @@ impl<S: Source> Tiers<S> {
             journal: Journal::new(config.max_bytes > 0 && config.dir.is_some()),
             ledger: Ledger::default(),
             counters: Counters::default(),
+            shadows: Shadows::new(config.shadow_rate),
             events,
             reserved: AtomicU64::new(0),
             newest: AtomicU64::new(0),

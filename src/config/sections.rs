@@ -94,6 +94,7 @@ fn cache(settings: &Settings, lineage: String) -> Result<cache::Config, Problem>
         stale_while_revalidate: settings.seconds("CACHE_STALE_WHILE_REVALIDATE_SECONDS")?,
         soft_timeout: Some(settings.millis("UPSTREAM_SOFT_TIMEOUT_MS")?)
             .filter(|timeout| !timeout.is_zero()),
+        shadow_rate: settings.number("SHADOW_CHECK_RATE")?,
         negative_ttl: settings.seconds("CACHE_NEGATIVE_TTL_SECONDS")?,
         fail_throttle: settings.millis("CACHE_FAIL_THROTTLE_MS")?,
         max_bytes: megabytes << 20,

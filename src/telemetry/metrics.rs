@@ -248,6 +248,12 @@ pub fn event(kind: EventKind) {
     }
 }
 
+/// Counts a fresh hit that was compared with the upstream. `result`: same, different, gone, failed;
+/// `age`: le_1s, le_10s, le_1m, le_5m, le_15m, le_1h, more.
+pub fn shadow_check(result: &'static str, age: &'static str) {
+    counter!(name::SHADOW_CHECKS, "result" => result, "age" => age).increment(1);
+}
+
 /// Tells how long the broad invalidation that waits longest for its refill has waited.
 pub fn invalidation_oldest_pending(waited: Duration) {
     gauge!(name::INVALIDATION_PENDING).set(waited.as_secs_f64());
@@ -373,6 +379,7 @@ mod tests {
         index_complete(true);
         event(EventKind::Timeout);
         invalidation_oldest_pending(Duration::ZERO);
+        shadow_check("same", "le_1s");
         contracts(vec![ContractFigures {
             contract: "live-prices".into(),
             checks: 2,

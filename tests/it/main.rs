@@ -38,6 +38,7 @@ mod promises;
 mod querying;
 mod reading;
 mod readme;
+mod shadow;
 mod shared_caches;
 mod standing;
 mod syncing;

@@ -40,6 +40,7 @@ fn others() -> BTreeMap<&'static str, String> {
         ("DRAIN_DELAY_SECONDS", "6"),
         ("GRACEFUL_SHUTDOWN_SECONDS", "61"),
         ("SYNC_INTERVAL_SECONDS", "61"),
+        ("SHADOW_CHECK_RATE", "0.61"),
         ("JWT_ISSUER", "https://other"),
         ("JWT_AUDIENCE", "other"),
         ("JWKS_URL", "https://other/keys"),

@@ -36,6 +36,7 @@ pub(super) mod name {
     pub const CONTRACT_EXHAUSTED: &str = "catalog_contract_grace_exhausted_total";
     pub const CONTRACT_COMPLIANCE: &str = "catalog_contract_compliance_ratio";
     pub const EVENTS: &str = "catalog_events_total";
+    pub const SHADOW_CHECKS: &str = "catalog_shadow_checks_total";
     pub const INVALIDATION_PENDING: &str = "catalog_invalidation_oldest_pending_seconds";
     pub const HTTP_DURATION: &str = "http_server_request_duration_seconds";
 }
@@ -125,6 +126,16 @@ const STATE: Label = Label {
 const TO: Label = Label {
     name: "to",
     values: &CIRCUIT_STATES,
+};
+const SHADOW_RESULT: Label = Label {
+    name: "result",
+    values: &["same", "different", "gone", "failed"],
+};
+const AGE: Label = Label {
+    name: "age",
+    values: &[
+        "le_1s", "le_10s", "le_1m", "le_5m", "le_15m", "le_1h", "more",
+    ],
 };
 const METHOD: Label = Label {
     name: "method",
@@ -293,6 +304,11 @@ pub const ALL: &[Metric] = &[
         name::EVENTS,
         &[EVENT_TYPE],
         "Events, by type, whether told or left out of a sample.",
+    ),
+    counter(
+        name::SHADOW_CHECKS,
+        &[SHADOW_RESULT, AGE],
+        "Fresh hits that were compared with the inventory, by what came of it and how old they were.",
     ),
     gauge(
         name::INVALIDATION_PENDING,
