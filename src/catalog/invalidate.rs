@@ -123,7 +123,7 @@ impl Catalog {
         // Looks at every entry: not on a thread that serves. Whoever hangs up cancels nothing.
         let work = tokio::task::spawn_blocking(move || {
             let selected = catalog.selected(&selector);
-            let invalidated = catalog.reckon(&selector, &selected);
+            let invalidated = catalog.reckon(&selector, mode, &selected);
             if dry_run {
                 return (invalidated, None);
             }
@@ -236,7 +236,12 @@ impl Catalog {
         }
     }
 
-    fn reckon(&self, selector: &Selector, selected: &[(ProductId, usize)]) -> Invalidated {
+    fn reckon(
+        &self,
+        selector: &Selector,
+        mode: Mode,
+        selected: &[(ProductId, usize)],
+    ) -> Invalidated {
         let inventory = self.inventory().config();
         let progress = self.progress.borrow().clone();
         let pace = Pace {
@@ -257,7 +262,9 @@ impl Catalog {
                 // An empty list has a page too, and their number is asked for.
                 let calls = pages.div_ceil(inventory.page_size.into()).max(1) + 1;
                 let left = estimate::left(&progress, calls, inventory.page_size);
-                (calls, pace.of_pass(calls, left))
+                let pass = pace.of_pass(calls, left);
+                // Readers who find nothing ask too, and each page queues behind them.
+                (calls, if mode == Mode::Hard { 2 * pass } else { pass })
             }
         };
         let seconds = took.as_secs() + u64::from(took.subsec_nanos() > 0);
