@@ -10,20 +10,23 @@ mod feasibility;
 mod file;
 
 pub use crate::cache::ContractStats;
-pub use crate::upstream::Latency;
+pub use crate::upstream::{Latency, Origin as RefreshOrigin};
 pub use book::{Kept, Origin, Refused};
-pub use declared::Declared;
+pub use declared::{Declared, JudgeUrl};
 pub use feasibility::Feasibility;
 pub use file::parse_file;
 
 use super::Catalog;
 use crate::cache::{Contract, ContractsConfig, RecordKey};
 use crate::clock::Moment;
-use crate::product::Product;
+use crate::product::{Problem, Product};
 use crate::telemetry::metrics::{self, ContractFigures};
+use crate::upstream::RefreshFrom;
 use book::Book;
 use bytes::Bytes;
 use feasibility::Means;
+use http::Uri;
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -161,6 +164,20 @@ impl Catalog {
         self.contracts.engine()?;
         let book = self.contracts.lock().book.clone();
         self.weigh(book, name.to_owned()).await
+    }
+
+    /// Reads an operator's contract; `name` is the one it is to have, where that is known.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn read_contract(
+        &self,
+        members: Map<String, Value>,
+        name: Option<&str>,
+    ) -> Result<Declared, Vec<Problem>> {
+        let config = self.inventory().config();
+        let judge = |text: &str| judge_url(text, &config.base, &config.refresh_origins);
+        Declared::read(members, name, &judge)
     }
 
     /// Puts an operator's contract in force. Goes on to its end whatever becomes of the caller.
@@ -303,7 +320,9 @@ impl Catalog {
         let mut book = self.contracts.lock().book.clone();
         let is_changed = book.iter().any(|kept| kept.origin == Origin::Operator);
         let mut recalled = 0;
-        for declared in found.as_deref().map(recorded).unwrap_or_default() {
+        let read = |members| self.read_contract(members, None);
+        let found = found.map(|bytes| recorded(&bytes, read));
+        for declared in found.unwrap_or_default() {
             let name = declared.name().to_owned();
             match book.add(declared, Origin::Operator) {
                 Ok(()) => recalled += 1,
@@ -365,6 +384,17 @@ impl Catalog {
     }
 }
 
+/// Judges a `refresh_from` where the inventory is at `base`, and `others` are allowed too.
+///
+/// # Errors
+/// The rule that it breaks.
+pub fn judge_url(text: &str, base: &Uri, others: &[RefreshOrigin]) -> Result<bool, String> {
+    let found = RefreshFrom::parse(text, base, others);
+    found
+        .map(|found| found.has_id())
+        .map_err(|problem| problem.to_string())
+}
+
 /// What is said of the file's contracts at the start, before anything is known of the inventory: a line each.
 pub fn remarks(config: &Config) -> Vec<String> {
     let Some(engine) = &config.engine else {
@@ -397,10 +427,13 @@ fn record(book: &Book) -> Result<Bytes, Refused> {
 }
 
 /// Reads what [`record`] wrote; what is no contract (any more) is left out.
-fn recorded(bytes: &[u8]) -> Vec<Declared> {
+fn recorded(
+    bytes: &[u8],
+    read: impl Fn(Map<String, Value>) -> Result<Declared, Vec<Problem>>,
+) -> Vec<Declared> {
     let all: Vec<_> = serde_json::from_slice(bytes).unwrap_or_default();
-    let read = |members| {
-        Declared::read(members, None)
+    let sound = |members| {
+        read(members)
             .inspect_err(|problems| {
                 let rule = problems.first().map(|problem| problem.description.as_str());
                 warn!(
@@ -410,7 +443,7 @@ fn recorded(bytes: &[u8]) -> Vec<Declared> {
             })
             .ok()
     };
-    all.into_iter().filter_map(read).collect()
+    all.into_iter().filter_map(sound).collect()
 }
 
 #[cfg(test)]

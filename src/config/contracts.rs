@@ -1,9 +1,11 @@
 //! `CONTRACTS_…`: freshness contracts, and the file that declares them.
 
+use super::format;
 use super::problem::{Problem, Problems, shown};
 use super::settings::Settings;
 use crate::cache::ContractsConfig;
-use crate::catalog::contracts::{self, Declared, parse_file};
+use crate::catalog::contracts::{self, Declared, judge_url, parse_file};
+use crate::upstream::Origin;
 use std::io::Read;
 
 /// The variable that names the file.
@@ -31,8 +33,15 @@ pub fn declared(settings: &mut Settings) -> Vec<Declared> {
     let Some(path) = settings.text(FILE).map(str::to_owned) else {
         return Vec::new();
     };
+    let base = settings.read("UPSTREAM_API", format::http_url);
+    let others = settings.read("CONTRACTS_REFRESH_ORIGINS", Origin::list);
+    // Where these are wrong themselves, that is enough said.
+    let judge = |text: &str| match (&base, &others) {
+        (Ok(Some(base)), Ok(others)) => judge_url(text, base, others.as_deref().unwrap_or(&[])),
+        _ => Ok(true),
+    };
     read(&path)
-        .and_then(|text| parse_file(&text))
+        .and_then(|text| parse_file(&text, &judge))
         .unwrap_or_else(|rules| {
             for rule in rules {
                 settings.report(Problem::new(FILE, rule).holding(shown(&path)));

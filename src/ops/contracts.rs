@@ -105,7 +105,7 @@ pub(super) async fn create(
     State(catalog): State<Arc<Catalog>>,
     body: JsonBody,
 ) -> Result<Response, Fault> {
-    let declared = read(&body.0, None)?;
+    let declared = read(&catalog, &body.0, None)?;
     let location = HeaderValue::try_from(format!("/contracts/{}", declared.name()));
     let changed = catalog
         .declare(declared, Placing::Add)
@@ -138,7 +138,7 @@ pub(super) async fn replace(
     Path(name): Path<String>,
     body: JsonBody,
 ) -> Result<Response, Fault> {
-    let declared = read(&body.0, Some(&name))?;
+    let declared = read(&catalog, &body.0, Some(&name))?;
     let changed = catalog
         .declare(declared, Placing::Replace)
         .await
@@ -234,7 +234,7 @@ impl LatencyBody {
 }
 
 /// Reads a contract; `name` is the one in the path, where there is one.
-fn read(body: &[u8], name: Option<&str>) -> Result<Declared, Fault> {
+fn read(catalog: &Catalog, body: &[u8], name: Option<&str>) -> Result<Declared, Fault> {
     let mut json = serde_json::Deserializer::from_slice(body);
     let value = Unrepeated.deserialize(&mut json);
     let Ok(Value::Object(members)) = value.and_then(|value| json.end().map(|()| value)) else {
@@ -243,7 +243,8 @@ fn read(body: &[u8], name: Option<&str>) -> Result<Declared, Fault> {
             Reason::new(ErrorCode::MalformedBody).saying(said),
         ]));
     };
-    Declared::read(members, name)
+    catalog
+        .read_contract(members, name)
         .map_err(|problems| Fault::all(problems.into_iter().map(Reason::from).collect()))
 }
 

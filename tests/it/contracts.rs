@@ -493,3 +493,35 @@ async fn with_idle_after_what_is_in_use_is_what_counts() {
     let noted = look(&app, "/contracts/live-prices").await.json()["feasibility"].clone();
     assert_eq!(noted["refreshesPerSecond"]["keysInUse"], 0.0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_contract_that_would_refresh_from_elsewhere_is_refused() {
+    let app = enabled(5)
+        .set("CONTRACTS_REFRESH_ORIGINS", "https://prices.test")
+        .warm()
+        .await;
+    let mut wanted = contract("one", "product:P-*");
+    for url in [
+        "https://elsewhere.test/{id}",
+        "http://prices.test/{id}",
+        "http://169.254.169.254/{id}",
+        "https://prices.test.elsewhere.test/{id}",
+        "https://prices.test/all",
+        "//prices.test/{id}",
+    ] {
+        wanted["refresh_from"] = url.into();
+        let refused = declare(&app, &wanted).await;
+        assert_eq!(refused.status(), 400, "{url}");
+        let error = &refused.json()["fault"]["errors"][0];
+        assert_eq!(error["field"], "refresh_from", "{url}");
+    }
+    assert!(names(&app).await.is_empty());
+    for url in [
+        "https://prices.test/{id}",
+        "http://inventory.test/live/{id}",
+    ] {
+        wanted["refresh_from"] = url.into();
+        let made = app.operate(Method::PUT, "/contracts/one", &wanted).await;
+        assert_eq!(made.json()["refresh_from"], url);
+    }
+}

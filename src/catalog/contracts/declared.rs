@@ -16,6 +16,9 @@ const LONGEST_ID: usize = 128;
 /// A year in milliseconds: the longest time there is in a contract.
 const YEAR_MILLIS: u64 = 365 * 24 * 3600 * 1000;
 
+/// Judges a `refresh_from`: whether it has a place for the product's id, or the rule that it breaks.
+pub type JudgeUrl<'a> = dyn Fn(&str) -> Result<bool, String> + 'a;
+
 /// A contract, and the members that declared it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Declared {
@@ -24,7 +27,8 @@ pub struct Declared {
 }
 
 /// Takes the members of one contract and notes what is wrong with them.
-struct Reader {
+struct Reader<'a> {
+    judge: &'a JudgeUrl<'a>,
     members: Map<String, Value>,
     problems: Vec<Problem>,
 }
@@ -33,15 +37,20 @@ struct Reader {
 
 impl Declared {
     /// Reads the members of a contract. `name` is what it is called where that is known already: then its
-    /// own may be left out, and must not be another. Times are whole milliseconds, a year at most.
+    /// own may be left out, and must not be another. `judge` says where refreshes may ask. Times are whole milliseconds, a year at most.
     ///
     /// # Errors
     /// All problems at once. None repeats a value.
-    pub fn read(mut members: Map<String, Value>, name: Option<&str>) -> Result<Self, Vec<Problem>> {
+    pub fn read(
+        mut members: Map<String, Value>,
+        name: Option<&str>,
+        judge: &JudgeUrl<'_>,
+    ) -> Result<Self, Vec<Problem>> {
         if let (Some(name), false) = (name, members.contains_key("name")) {
             members.insert("name".to_owned(), name.into());
         }
         let mut reader = Reader {
+            judge,
             members: members.clone(),
             problems: Vec::new(),
         };
@@ -69,7 +78,7 @@ impl Declared {
 
 // === impl Reader ===
 
-impl Reader {
+impl Reader<'_> {
     /// The contract; `None` only where there are problems.
     fn contract(&mut self, path_name: Option<&str>) -> Option<Contract<Product>> {
         let name = self.required("name", |reader| reader.name(path_name));
@@ -83,6 +92,7 @@ impl Reader {
         let on_degrade = self.required("on_degrade", Self::on_degrade);
         let idle_after = self.millis("idle_after", 0..=YEAR_MILLIS);
         let fallback = self.fallback(on_degrade);
+        let refresh_from = self.refresh_from(pattern.as_ref());
         self.unknown();
         Some(Contract {
             name: name?,
@@ -90,7 +100,7 @@ impl Reader {
             fresh_within: fresh_within?,
             grace_period: grace_period?,
             on_degrade: on_degrade?,
-            refresh_from: None,
+            refresh_from,
             fallback: fallback.map(Arc::new),
             idle_after: idle_after.unwrap_or_default(),
         })
@@ -133,6 +143,20 @@ impl Reader {
             self.invalid("on_degrade", rule);
         }
         found
+    }
+
+    /// Where refreshes ask: for several products, a URL with a place for their ids.
+    fn refresh_from(&mut self, pattern: Option<&Pattern>) -> Option<Arc<str>> {
+        let text = self.text("refresh_from")?;
+        match (self.judge)(&text) {
+            Err(rule) => self.invalid("refresh_from", &rule),
+            Ok(false) if matches!(pattern, Some(Pattern::Prefix(_))) => {
+                let rule = "must have {id} where `key_pattern` is about more than one product";
+                self.invalid("refresh_from", rule);
+            }
+            Ok(_) => {}
+        }
+        Some(text.into())
     }
 
     /// The stand-in, which one policy needs and the others would never serve.

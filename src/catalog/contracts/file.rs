@@ -2,7 +2,7 @@
 
 use super::MOST_CONTRACTS;
 use super::book::{Book, Origin, Refused};
-use super::declared::{Declared, is_name};
+use super::declared::{Declared, JudgeUrl, is_name};
 use crate::product::Unrepeated;
 use serde::de::DeserializeSeed;
 use serde_json::{Map, Value};
@@ -11,11 +11,11 @@ use serde_json::{Map, Value};
 const MOST_PROBLEMS: usize = 100;
 
 /// Reads the contracts of a file: an array of them, or an object with one under `contracts`. In YAML, or
-/// in JSON, which is YAML too.
+/// in JSON, which is YAML too. `judge` says where refreshes may ask.
 ///
 /// # Errors
 /// A line for each problem, which says which contract it is about. None repeats a value of the file.
-pub fn parse_file(text: &str) -> Result<Vec<Declared>, Vec<String>> {
+pub fn parse_file(text: &str, judge: &JudgeUrl<'_>) -> Result<Vec<Declared>, Vec<String>> {
     let items = items(text).map_err(|rule| vec![rule])?;
     if items.len() > MOST_CONTRACTS {
         return Err(vec![format!(
@@ -30,7 +30,7 @@ pub fn parse_file(text: &str) -> Result<Vec<Declared>, Vec<String>> {
             continue;
         };
         let who = who(number, &members);
-        match Declared::read(members, None) {
+        match Declared::read(members, None, judge) {
             Ok(declared) => {
                 if let Err(refused) = book.add(declared, Origin::File) {
                     problems.push(format!("{who}: {}", clash(&refused)));

@@ -29,7 +29,7 @@ fn with(changes: Value) -> Map<String, Value> {
 }
 
 fn problems(changes: Value) -> Vec<(ProblemCode, String)> {
-    let wrong = Declared::read(with(changes), None).unwrap_err();
+    let wrong = Declared::read(with(changes), None, &anywhere).unwrap_err();
     let of = |problem: crate::product::Problem| {
         assert!(
             problem
@@ -42,6 +42,15 @@ fn problems(changes: Value) -> Vec<(ProblemCode, String)> {
     wrong.into_iter().map(of).collect()
 }
 
+/// Takes every URL.
+fn anywhere(text: &str) -> Result<bool, String> {
+    Ok(text.contains("{id}"))
+}
+
+fn read(members: Map<String, Value>) -> Result<Declared, Vec<crate::product::Problem>> {
+    Declared::read(members, None, &anywhere)
+}
+
 fn fallback() -> Value {
     json!({"name": "Gift card", "price": {"amount": 2500, "currency": "EUR"}})
 }
@@ -50,7 +59,7 @@ fn fallback() -> Value {
 fn a_contract_is_read_with_all_it_says() {
     let all =
         with(json!({"on_degrade": "ServeFallback", "idle_after": 60_000, "fallback": fallback()}));
-    let declared = Declared::read(all.clone(), None).unwrap();
+    let declared = Declared::read(all.clone(), None, &anywhere).unwrap();
     assert_eq!((declared.name(), declared.members()), ("live-prices", &all));
     let contract = declared.contract();
     assert_eq!(
@@ -62,14 +71,15 @@ fn a_contract_is_read_with_all_it_says() {
     assert_eq!(contract.idle_after, Duration::from_secs(60));
     assert_eq!(contract.on_degrade, Degrade::ServeFallback);
     assert_eq!(contract.fallback.as_ref().unwrap().name, "Gift card");
-    let bare = Declared::read(with(json!({})), Some("live-prices")).unwrap();
+    let bare = Declared::read(with(json!({})), Some("live-prices"), &anywhere).unwrap();
     assert!(bare.contract().idle_after.is_zero() && bare.contract().fallback.is_none());
 }
 
 #[test]
 fn patterns_name_one_product_or_those_that_begin_so() {
     let pattern = |text: &str| {
-        let declared = Declared::read(with(json!({ "key_pattern": text })), None).ok()?;
+        let declared =
+            Declared::read(with(json!({ "key_pattern": text })), None, &anywhere).ok()?;
         Some(declared.contract().pattern.clone())
     };
     let longest = "x".repeat(128);
@@ -142,7 +152,7 @@ fn every_member_that_is_wrong_is_named() {
     for (member, value) in wrong_values() {
         let mut all = with(json!({}));
         all.insert(member.to_owned(), value.clone());
-        let wrong = Declared::read(all, None).unwrap_err();
+        let wrong = Declared::read(all, None, &anywhere).unwrap_err();
         let found: Vec<_> = wrong
             .iter()
             .map(|problem| (problem.code, &*problem.field))
@@ -168,7 +178,10 @@ fn every_member_that_is_wrong_is_named() {
         json!({"fresh_within": 1, "grace_period": 0, "idle_after": 0}),
         json!({"fresh_within": year, "grace_period": year, "idle_after": year, "name": "a".repeat(64)}),
     ] {
-        assert!(Declared::read(with(right.clone()), None).is_ok(), "{right}");
+        assert!(
+            Declared::read(with(right.clone()), None, &anywhere).is_ok(),
+            "{right}"
+        );
     }
 }
 
@@ -219,7 +232,7 @@ fn all_problems_are_reported_at_once_and_none_repeats_a_value() {
         "on_degrade": secret, "idle_after": secret, "fallback": {"name": 1, "price": secret},
         "bad name": secret, "other": secret
     });
-    let found = Declared::read(members(wrong), None).unwrap_err();
+    let found = Declared::read(members(wrong), None, &anywhere).unwrap_err();
     assert_eq!(found.len(), 10, "{found:?}");
     assert!(
         !format!("{found:?}").to_lowercase().contains("hunter2"),
@@ -229,17 +242,17 @@ fn all_problems_are_reported_at_once_and_none_repeats_a_value() {
 
 #[test]
 fn a_name_in_the_path_counts() {
-    let named = |path| Declared::read(with(json!({"name": null})), Some(path));
+    let named = |path| Declared::read(with(json!({"name": null})), Some(path), &anywhere);
     assert_eq!(named("other").unwrap().name(), "other");
     assert_eq!(named("Other").unwrap_err()[0].field, "name");
-    let differs = Declared::read(with(json!({})), Some("other")).unwrap_err();
+    let differs = Declared::read(with(json!({})), Some("other"), &anywhere).unwrap_err();
     assert_eq!(differs[0].code, ProblemCode::IdMismatch);
 }
 
 #[test]
 fn the_example_is_a_file_of_contracts() {
     let text = include_str!("../../../configuration/contracts.example.yaml");
-    let all = parse_file(text).unwrap();
+    let all = parse_file(text, &anywhere).unwrap();
     let names: Vec<_> = all.iter().map(Declared::name).collect();
     assert_eq!(names, ["gift-card", "limited-edition", "live-prices"]);
 }
@@ -255,11 +268,15 @@ fn a_file_is_json_or_yaml_and_an_array_or_an_object() {
         yaml.to_owned(),
         format!("# prices\ncontracts:\n{yaml}"),
     ] {
-        let found = parse_file(&text).unwrap_or_else(|rules| panic!("{text}: {rules:?}"));
-        assert_eq!(found, [Declared::read(with(json!({})), None).unwrap()]);
+        let found =
+            parse_file(&text, &anywhere).unwrap_or_else(|rules| panic!("{text}: {rules:?}"));
+        assert_eq!(
+            found,
+            [Declared::read(with(json!({})), None, &anywhere).unwrap()]
+        );
     }
-    assert_eq!(parse_file("[]"), Ok(Vec::new()));
-    assert_eq!(parse_file("contracts: []"), Ok(Vec::new()));
+    assert_eq!(parse_file("[]", &anywhere), Ok(Vec::new()));
+    assert_eq!(parse_file("contracts: []", &anywhere), Ok(Vec::new()));
 }
 
 #[test]
@@ -292,7 +309,7 @@ fn what_is_wrong_with_a_file_is_said_a_line_each_with_the_contract() {
             vec!["must be YAML or JSON in which no member is named twice"],
         ),
     ] {
-        let found = parse_file(text).unwrap_err();
+        let found = parse_file(text, &anywhere).unwrap_err();
         assert_eq!(found.len(), lines.len(), "{text}: {found:?}");
         for (found, line) in found.iter().zip(lines) {
             assert!(found.starts_with(line), "{text}: {found}");
@@ -306,7 +323,7 @@ fn what_is_wrong_with_a_file_is_said_a_line_each_with_the_contract() {
         with(json!({"name": "fourth"})),
         with(json!({"name": "Fifth", "key_pattern": "product:y"}))
     ]);
-    let found = parse_file(&file.to_string()).unwrap_err();
+    let found = parse_file(&file.to_string(), &anywhere).unwrap_err();
     assert_eq!(
         found,
         [
@@ -331,8 +348,11 @@ fn there_may_be_a_thousand() {
         )
         .to_string()
     };
-    assert_eq!(parse_file(&file(1000)).map(|all| all.len()), Ok(1000));
-    let refused = parse_file(&file(1001)).unwrap_err();
+    assert_eq!(
+        parse_file(&file(1000), &anywhere).map(|all| all.len()),
+        Ok(1000)
+    );
+    let refused = parse_file(&file(1001), &anywhere).unwrap_err();
     assert_eq!(refused, ["must have at most 1000 contracts, and has 1001"]);
 }
 
@@ -343,19 +363,20 @@ fn what_is_on_disk_comes_back_and_what_is_none_is_left_out() {
         Declared::read(
             with(json!({"name": "of-file", "key_pattern": "product:f"})),
             None,
+            &anywhere,
         )
         .unwrap(),
         Origin::File,
     )
     .unwrap();
     let own = with(json!({"on_degrade": "ServeFallback", "fallback": fallback()}));
-    let own = Declared::read(own, None).unwrap();
+    let own = Declared::read(own, None, &anywhere).unwrap();
     book.add(own.clone(), Origin::Operator).unwrap();
     let bytes = record(&book).unwrap();
-    assert_eq!(recorded(&bytes), std::slice::from_ref(&own));
+    assert_eq!(recorded(&bytes, read), std::slice::from_ref(&own));
     let damaged = json!([own.members(), {"name": "x"}]).to_string();
-    assert_eq!(recorded(damaged.as_bytes()), [own]);
-    assert!(recorded(b"[{").is_empty());
+    assert_eq!(recorded(damaged.as_bytes(), read), [own]);
+    assert!(recorded(b"[{", read).is_empty());
 }
 
 #[test]
@@ -366,8 +387,57 @@ fn operators_contracts_are_bounded_together() {
         let name = format!("c-{at}");
         let pattern = format!("product:{at}");
         let changes = json!({"name": name, "key_pattern": pattern, "on_degrade": "ServeFallback", "fallback": large});
-        book.add(Declared::read(with(changes), None).unwrap(), Origin::Operator).unwrap();
+        book.add(Declared::read(with(changes), None, &anywhere).unwrap(), Origin::Operator).unwrap();
         record(&book).err().map(|refused| (at, refused))
     });
     assert_eq!(refused, Some((16, Refused::TooMany)));
+}
+
+#[test]
+fn refreshes_ask_where_they_may_and_for_one_product_each() {
+    let base = "http://inventory.test/api".parse().unwrap();
+    let others = RefreshOrigin::list("https://prices.test").unwrap();
+    let judge = |text: &str| judge_url(text, &base, &others);
+    let read = |pattern: &str, url: &str| {
+        let members = with(json!({"key_pattern": pattern, "refresh_from": url}));
+        Declared::read(members, None, &judge)
+    };
+    for (pattern, url) in [
+        ("product:*", "http://inventory.test/prices/{id}"),
+        ("product:A*", "https://prices.test/?of={id}"),
+        ("product:A", "https://prices.test/a"),
+        ("product:A", "https://prices.test/{id}"),
+    ] {
+        let declared = read(pattern, url).unwrap();
+        assert_eq!(declared.contract().refresh_from.as_deref(), Some(url));
+    }
+    for (pattern, url, rule) in [
+        ("product:*", "https://prices.test/all", "must have {id}"),
+        (
+            "product:*",
+            "https://elsewhere.test/{id}",
+            "must be at one of these origins: http://inventory.test, https://prices.test",
+        ),
+        (
+            "product:*",
+            "http://prices.test/{id}",
+            "must be at one of these origins",
+        ),
+        (
+            "product:*",
+            "https://user:hunter2@prices.test/{id}",
+            "must not have credentials",
+        ),
+        ("product:*", "/prices/{id}", "must be an http or https URL"),
+    ] {
+        let wrong = read(pattern, url).unwrap_err();
+        assert_eq!(
+            (wrong.len(), &*wrong[0].field),
+            (1, "refresh_from"),
+            "{url}"
+        );
+        let start = format!("`refresh_from` {rule}");
+        assert!(wrong[0].description.starts_with(&start), "{wrong:?}");
+        assert!(!wrong[0].description.contains("hunter2"));
+    }
 }

@@ -50,6 +50,7 @@ fn others() -> BTreeMap<&'static str, String> {
         ("RATE_LIMIT_PER_SECOND", "6"),
         ("CONTRACTS_ENABLED", "false"),
         ("CONTRACTS_FILE", EXAMPLE),
+        ("CONTRACTS_REFRESH_ORIGINS", "https://other"),
         ("CONTRACTS_TICK_INTERVAL_MS", "61"),
         ("CONTRACTS_REFRESH_THRESHOLD", "0.61"),
         ("CONTRACTS_MAX_CONCURRENT_REFRESHES", "61"),
