@@ -5,6 +5,7 @@
 
 use crate::http::WriteKey;
 use crate::product::PublishedMembers;
+use crate::upstream::Origin;
 use ::http::{HeaderValue, Uri};
 use serde::Deserialize;
 use std::net::{IpAddr, SocketAddr};
@@ -19,6 +20,8 @@ pub enum Format {
     SecureUrl,
     /// Origins of pages: [`origins`].
     OriginList,
+    /// Origins that are called: [`Origin::list`].
+    RefreshOriginList,
     /// An address to listen on: [`socket_address`].
     SocketAddress,
     /// What a header can carry: visible ASCII without spaces.
@@ -45,6 +48,7 @@ impl Format {
             Self::HttpUrl => http_url(text).map(drop),
             Self::SecureUrl => secure_url(text).map(drop),
             Self::OriginList => origins(text).map(drop),
+            Self::RefreshOriginList => Origin::list(text).map(drop),
             Self::SocketAddress => socket_address(text).map(drop),
             Self::Credential => credential(text),
             Self::WriteKeys => write_keys(text).map(drop),

@@ -150,6 +150,19 @@ fn examples() -> Vec<(Format, Vec<String>, Vec<String>)> {
             own(&["secret", "team/secret", "kv-2"]),
             own(&["", "/secret", "secret/", "a//b", "../a", "a?b"]),
         ),
+        (
+            Format::RefreshOriginList,
+            own(&["https://prices.test", "http://a:81 , https://b"]),
+            own(&[
+                "",
+                "*",
+                "prices.test",
+                "https://a/path",
+                "https://u@a",
+                "https://a,https://a",
+                "ftp://a",
+            ]),
+        ),
     ]
 }
 
