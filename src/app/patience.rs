@@ -1,7 +1,8 @@
-//! A stream that gives its client only so long for the head of a request.
+//! A stream that gives its client only so long for the head of a request, and for taking what it is sent.
 //!
 //! hyper has one timeout for both an idle connection and a slow head. Idle may last a minute; a client
-//! that sends a byte of its head every few seconds must not hold a connection that long.
+//! that sends a byte of its head every few seconds must not hold a connection that long. Nor may one that
+//! reads nothing of an answer hold it, and a listener's place, for ever: hyper has no limit for that.
 
 use std::io;
 use std::pin::Pin;
@@ -11,6 +12,9 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
+
+/// How long a client may take nothing of what waits for it.
+const STALLED: Duration = Duration::from_secs(60);
 
 /// Where a connection is: even while a head is awaited, odd while a request is answered. Shared
 /// between the connection's stream and its service.
@@ -24,6 +28,8 @@ pub struct Patient<S> {
     limit: Duration,
     /// Where the connection was when the first byte of a head came, and when that has to end.
     begun: Option<(u64, Pin<Box<Sleep>>)>,
+    /// Until when the client has to take something, where it does not at the moment.
+    stalled: Option<Pin<Box<Sleep>>>,
 }
 
 // === impl Patience ===
@@ -56,7 +62,23 @@ impl<S> Patient<S> {
             patience,
             limit,
             begun: None,
+            stalled: None,
         }
+    }
+
+    /// What came of writing; a failure where the client took nothing for too long.
+    fn written(
+        &mut self,
+        written: Poll<io::Result<usize>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let limit = self.stalled.get_or_insert_with(|| Box::pin(sleep(STALLED)));
+        ready!(limit.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
@@ -94,7 +116,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.written(written, cx)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -110,7 +133,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.written(written, cx)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -135,6 +159,23 @@ mod tests {
         client.write_all(b"G").await.unwrap();
         stream.read_exact(&mut byte).await.unwrap();
         let error = stream.read_exact(&mut byte).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_nothing_is_let_go_and_a_slow_one_is_not() {
+        let (mut client, server) = duplex(4);
+        let mut stream = Patient::new(server, Patience::default(), LIMIT);
+        let reading = async {
+            let mut bytes = [0; 4];
+            for _ in 0..5 {
+                tokio::time::sleep(STALLED * 9 / 10).await;
+                client.read_exact(&mut bytes).await.unwrap();
+            }
+        };
+        let (written, ()) = tokio::join!(stream.write_all(&[0; 20]), reading);
+        written.unwrap();
+        let error = stream.write_all(&[0; 20]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 
