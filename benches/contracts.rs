@@ -71,6 +71,7 @@ impl Source for Unchanging {
     type Error = Never;
     type Gone = ();
     type Cause = ();
+    type Tag = ();
     type Fallback = ();
 
     async fn load(
@@ -133,6 +134,20 @@ impl Source for Unchanging {
     fn vanished(&self, _: &u32) {}
 
     fn for_each_known(&self, _: &mut dyn FnMut(&u32, Moment)) {}
+
+    fn everything() {}
+
+    fn has_any(&self, _: &u32, _: &u32, tags: &[()]) -> bool {
+        !tags.is_empty()
+    }
+
+    fn encode_tag(&self, (): &()) -> Vec<u8> {
+        Vec::new()
+    }
+
+    fn decode_tag(&self, _: &[u8]) -> Option<()> {
+        Some(())
+    }
 
     fn knows_all(&self) -> bool {
         false

@@ -30,6 +30,7 @@ mod governed;
 mod inspect;
 mod journal;
 mod ledger;
+mod marks;
 mod memory;
 mod queue;
 mod read;
@@ -265,11 +266,6 @@ impl<S: Source> Cache<S> {
         self.inner
             .fence
             .fact(key, || self.inner.tiers.distrust(key, trust))
-    }
-
-    /// Keeps every load that is under way from settling: what it asked for may be what was invalidated.
-    pub fn outdate_loads(&self) {
-        self.inner.fence.fact_about_all(|| ());
     }
 
     /// Forgets every value in every tier.

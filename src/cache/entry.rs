@@ -15,6 +15,8 @@ pub struct Entry<V> {
     weight_bytes: u32,
     /// Its place in the book of contracts; zero if it has none.
     slot: AtomicU32,
+    /// The newest mark that it was compared with.
+    compared: AtomicU32,
     /// By how many thousandths its window is shortened, so that entries loaded together do not
     /// expire together.
     jitter_per_mille: u16,
@@ -35,6 +37,7 @@ impl<V> Entry<V> {
             as_of: AtomicU64::new(as_of.as_millis()),
             weight_bytes: u32::try_from(weight_bytes).unwrap_or(u32::MAX),
             slot: AtomicU32::new(0),
+            compared: AtomicU32::new(0),
             jitter_per_mille,
             contract: AtomicU16::new(0),
             trust: AtomicU8::new(Trust::Confirmed as u8),
@@ -52,6 +55,7 @@ impl<V> Entry<V> {
     pub fn with(&self, value: V, weight_bytes: usize) -> Self {
         let entry = Self::new(value, self.as_of(), self.jitter_per_mille, weight_bytes);
         entry.trust(self.trusted());
+        entry.set_compared(self.compared());
         entry.under(self.contract())
     }
 
@@ -75,6 +79,16 @@ impl<V> Entry<V> {
     /// How far the value is trusted.
     pub fn trusted(&self) -> Trust {
         Trust::from(self.trust.load(Ordering::Relaxed))
+    }
+
+    /// The newest mark that it was compared with.
+    pub fn compared(&self) -> u32 {
+        self.compared.load(Ordering::Relaxed)
+    }
+
+    /// Notes that it was compared with all marks up to this one.
+    pub fn set_compared(&self, mark: u32) {
+        self.compared.store(mark, Ordering::Relaxed);
     }
 
     /// By how many thousandths its window is shortened.

@@ -22,14 +22,18 @@ pub struct Inspection {
 }
 
 impl<S: Source> Cache<S> {
-    /// The keys of all held entries that `select` selects, with their weights.
+    /// The keys of all held entries that `select` selects, with their weights. What marks say is taken in
+    /// on the way.
     pub fn select(
         &self,
         mut select: impl FnMut(&S::Key, &S::Value) -> bool,
     ) -> Vec<(S::Key, usize)> {
-        let mut selected = Vec::new();
-        if let Some(memory) = &self.inner.tiers.memory {
+        let (mut selected, tiers) = (Vec::new(), &self.inner.tiers);
+        if let Some(memory) = &tiers.memory {
             memory.for_each(|key, entry| {
+                if entry.compared() != tiers.marks.newest() {
+                    tiers.compare(key, entry);
+                }
                 if select(key, entry) {
                     selected.push((key.clone(), entry.weight_bytes()));
                 }

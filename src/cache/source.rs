@@ -21,6 +21,9 @@ pub trait Source: Send + Sync + 'static {
     /// What a stand-in for a value is made of.
     type Fallback: Debug + Send + Sync + 'static;
 
+    /// What many values have in common, and are invalidated by.
+    type Tag: Clone + Debug + Eq + Send + Sync + 'static;
+
     /// Asks the source of truth. `known` is the value at hand, for a conditional request.
     fn load(
         &self,
@@ -44,6 +47,18 @@ pub trait Source: Send + Sync + 'static {
 
     /// A key's name in logs and events.
     fn name(key: &Self::Key) -> String;
+
+    /// The tag that every value has.
+    fn everything() -> Self::Tag;
+
+    /// Whether a value has any of these tags.
+    fn has_any(&self, key: &Self::Key, value: &Self::Value, tags: &[Self::Tag]) -> bool;
+
+    /// A tag's bytes.
+    fn encode_tag(&self, tag: &Self::Tag) -> Vec<u8>;
+
+    /// Reads a tag; `None` if the bytes are none.
+    fn decode_tag(&self, bytes: &[u8]) -> Option<Self::Tag>;
 
     /// A key's bytes; their order is the order it is best written in.
     fn encode_key(&self, key: &Self::Key) -> Vec<u8>;

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::Semaphore;
 
 mod contracts;
+mod marks;
 mod records;
 
 /// A source of truth that a test controls.
@@ -47,6 +48,7 @@ impl Source for Numbers {
     type Error = Down;
     type Gone = ();
     type Cause = ();
+    type Tag = String;
     type Fallback = String;
 
     async fn load(
@@ -149,6 +151,23 @@ impl Source for Numbers {
         for (key, as_of) in &*self.known.lock().unwrap() {
             visit(key, *as_of);
         }
+    }
+
+    fn everything() -> String {
+        String::new()
+    }
+
+    /// A value has every tag that it begins with.
+    fn has_any(&self, _: &u32, value: &String, tags: &[String]) -> bool {
+        tags.iter().any(|tag| value.starts_with(tag.as_str()))
+    }
+
+    fn encode_tag(&self, tag: &String) -> Vec<u8> {
+        tag.clone().into_bytes()
+    }
+
+    fn decode_tag(&self, bytes: &[u8]) -> Option<String> {
+        String::from_utf8(bytes.to_vec()).ok()
     }
 
     fn knows_all(&self) -> bool {
@@ -1117,7 +1136,7 @@ async fn what_a_listing_may_not_confirm_is_still_known_to_exist_unless_it_was_re
     bench.cache.purge(&1);
     let gone = async { (Change::Gone(2, ()), ()) };
     bench.cache.write(Some(2), gone).await.unwrap();
-    bench.cache.outdate_loads();
+    bench.cache.mark("none has this".to_owned());
     for key in 1..=3 {
         bench.cache.confirm(&listing, &key, "old".to_owned(), as_of);
         assert!(bench.cache.peek(&key).is_none(), "{key}");

@@ -9,6 +9,7 @@ use super::entry::Entry;
 use super::freshness::{MAX_JITTER_PER_MILLE, Rule, Trust, Verdict};
 use super::journal::{Journal, Mark};
 use super::ledger::Ledger;
+use super::marks::Marks;
 use super::memory::{Evicted, Memory, overhead_bytes};
 use super::read::eager_below;
 use super::shadow::Shadows;
@@ -39,6 +40,7 @@ pub(super) struct Tiers<S: Source> {
     pub ledger: Ledger,
     pub counters: Counters,
     pub shadows: Shadows,
+    pub marks: Marks<S::Tag>,
     pub events: Events,
     reserved: AtomicU64,
     /// When the upstream last vouched for anything held, in milliseconds.
@@ -78,6 +80,7 @@ impl<S: Source> Tiers<S> {
             ledger: Ledger::default(),
             counters: Counters::default(),
             shadows: Shadows::new(config.shadow_rate),
+            marks: Marks::default(),
             events,
             reserved: AtomicU64::new(0),
             newest: AtomicU64::new(0),
@@ -91,11 +94,19 @@ impl<S: Source> Tiers<S> {
     }
 
     pub fn get(&self, key: &S::Key) -> Option<Arc<Entry<S::Value>>> {
-        self.memory.as_ref()?.get(key)
+        let entry = self.memory.as_ref()?.get(key)?;
+        if entry.compared() != self.marks.newest() {
+            self.compare(key, &entry);
+        }
+        Some(entry)
     }
 
     pub fn peek(&self, key: &S::Key) -> Option<Arc<Entry<S::Value>>> {
-        self.memory.as_ref()?.peek(key)
+        let entry = self.memory.as_ref()?.peek(key)?;
+        if entry.compared() != self.marks.newest() {
+            self.compare(key, &entry);
+        }
+        Some(entry)
     }
 
     /// The contract that an entry is under.
@@ -192,6 +203,8 @@ impl<S: Source> Tiers<S> {
 
     /// Keeps an entry that a reader or writer asked for, at the cost of others if need be.
     pub fn keep(&self, key: &S::Key, entry: &Arc<Entry<S::Value>>) {
+        // Whatever is admitted here is newer than every mark there is.
+        entry.set_compared(self.marks.newest());
         self.note_newest(entry.as_of());
         self.absences.remove(key);
         let is_news = self.source.learned(key, Known::Value(entry), entry.as_of());
@@ -269,6 +282,7 @@ impl<S: Source> Tiers<S> {
     /// Notes that the upstream vouched for an entry anew.
     pub fn touch(&self, key: &S::Key, entry: &Entry<S::Value>, as_of: Moment) {
         entry.confirm(as_of);
+        entry.set_compared(self.marks.newest());
         self.contracts.changed(entry);
         self.note_newest(as_of);
         self.absences.remove(key);

@@ -2,35 +2,23 @@
 
 mod estimate;
 mod jobs;
+mod selector;
 
 pub(super) use estimate::DEBOUNCE;
 pub(super) use jobs::Jobs;
 pub use jobs::{Job, JobState, Refill};
+pub use selector::Selector;
 
-use super::{Catalog, Stored};
+use super::Catalog;
 use crate::cache::Trust;
 use crate::product::ProductId;
 use crate::telemetry::events::EventKind;
 use estimate::Pace;
+use std::cell::OnceCell;
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::warn;
 use uuid::Uuid;
-
-/// Which entries an invalidation means.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Selector {
-    /// These products.
-    Ids(Vec<ProductId>),
-    /// Those whose id begins so.
-    Prefix(String),
-    /// Those of this category.
-    Category(String),
-    /// Those of this brand.
-    Brand(String),
-    /// All.
-    All,
-}
 
 /// How an invalidation treats what it selects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,45 +40,6 @@ pub struct Invalidated {
     pub refill_calls: u64,
     /// Within which time it is done, in seconds; 0 only where no call is needed.
     pub estimated_seconds: u64,
-}
-
-// === impl Selector ===
-
-impl Selector {
-    fn selects(&self, id: &ProductId, stored: &Stored) -> bool {
-        match self {
-            Self::Ids(ids) => ids.contains(id),
-            Self::Prefix(prefix) => id.as_str().starts_with(prefix),
-            Self::Category(category) => stored.labels().category.is_some_and(|of| of == *category),
-            Self::Brand(brand) => stored.labels().brand.is_some_and(|of| of == *brand),
-            Self::All => true,
-        }
-    }
-
-    /// Whether it means all that `other` means.
-    fn covers(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::All, _) => true,
-            (Self::Prefix(prefix), Self::Prefix(longer)) => longer.starts_with(prefix),
-            (Self::Prefix(prefix), _) => prefix.is_empty(),
-            _ => self == other,
-        }
-    }
-
-    fn is_broad(&self) -> bool {
-        !matches!(self, Self::Ids(_))
-    }
-
-    /// What it selects by: the word in orders, events and logs.
-    pub const fn as_str(&self) -> &'static str {
-        match self {
-            Self::Ids(_) => "ids",
-            Self::Prefix(_) => "prefix",
-            Self::Category(_) => "category",
-            Self::Brand(_) => "brand",
-            Self::All => "all",
-        }
-    }
 }
 
 // === impl Mode ===
@@ -122,6 +71,11 @@ impl Catalog {
         let catalog = Arc::clone(self);
         // Looks at every entry: not on a thread that serves. Whoever hangs up cancels nothing.
         let work = tokio::task::spawn_blocking(move || {
+            if !dry_run && selector.is_broad() {
+                // First: what is loaded while the rest is looked for is newer.
+                catalog.cache.mark(selector.clone());
+                catalog.doubt_index();
+            }
             let selected = catalog.selected(&selector);
             let invalidated = catalog.reckon(&selector, mode, &selected);
             if dry_run {
@@ -232,7 +186,10 @@ impl Catalog {
                 .iter()
                 .filter_map(|id| Some((id.clone(), self.cache.peek(id)?.weight_bytes())))
                 .collect(),
-            _ => self.cache.select(|id, stored| selector.selects(id, stored)),
+            _ => self.cache.select(|id, stored| {
+                let labels = OnceCell::new();
+                selector.selects(id, || labels.get_or_init(|| stored.labels()))
+            }),
         }
     }
 
@@ -277,11 +234,6 @@ impl Catalog {
     }
 
     fn apply(&self, selector: &Selector, mode: Mode, selected: &[(ProductId, usize)]) {
-        if selector.is_broad() {
-            // Also what is not held yet, but is being loaded.
-            self.cache.outdate_loads();
-            self.doubt_index();
-        }
         match (selector, mode) {
             // Also those not held: their negative entries go.
             (Selector::Ids(ids), Mode::Soft) => {
@@ -295,11 +247,8 @@ impl Catalog {
                 }
             }
             (Selector::All, Mode::Hard) => self.cache.purge_all(),
-            (_, Mode::Soft) => {
-                for (id, _) in selected {
-                    self.cache.distrust(id, Trust::Unconfirmed);
-                }
-            }
+            // The mark has said all there is to say.
+            (_, Mode::Soft) => {}
             (_, Mode::Hard) => {
                 for (id, _) in selected {
                     self.cache.purge(id);

@@ -2,6 +2,7 @@
 //! every fact the cache accepts about one is a fact for the index.
 
 use super::index::{Content, Index};
+use super::invalidate::Selector;
 use super::standing::Confirmation;
 use super::stored::Stored;
 use crate::cache::{Known, Loaded, Purpose, Restored, Source};
@@ -10,6 +11,7 @@ use crate::product::{Product, ProductId};
 use crate::telemetry::Conversation;
 use crate::upstream::{Confirmed, Fetched, Inventory, UpstreamError, Validators};
 use http::StatusCode;
+use std::cell::OnceCell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Notify;
 
@@ -48,6 +50,7 @@ impl Source for Products {
     type Error = UpstreamError;
     type Gone = StatusCode;
     type Cause = Conversation;
+    type Tag = Selector;
     type Fallback = Product;
 
     async fn load(
@@ -105,6 +108,24 @@ impl Source for Products {
 
     fn name(id: &ProductId) -> String {
         format!("product:{id}")
+    }
+
+    fn everything() -> Selector {
+        Selector::All
+    }
+
+    fn has_any(&self, id: &ProductId, stored: &Stored, tags: &[Selector]) -> bool {
+        let labels = OnceCell::new();
+        let labels = || labels.get_or_init(|| stored.labels());
+        tags.iter().any(|tag| tag.selects(id, labels))
+    }
+
+    fn encode_tag(&self, tag: &Selector) -> Vec<u8> {
+        tag.encode()
+    }
+
+    fn decode_tag(&self, bytes: &[u8]) -> Option<Selector> {
+        Selector::decode(bytes)
     }
 
     fn encode_key(&self, id: &ProductId) -> Vec<u8> {

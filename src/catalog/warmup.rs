@@ -64,6 +64,8 @@ struct Pass {
     began: Begun,
     reported: Moment,
     pages: u32,
+    /// The marks of broad invalidations up to this one were made before it.
+    marks: u32,
     /// How long it waited after failures.
     paused: Duration,
     cause: Conversation,
@@ -175,6 +177,7 @@ impl Catalog {
             began: self.confirmation().begin(now),
             reported: now,
             pages: 0,
+            marks: 0,
             paused: Duration::ZERO,
             cause: Conversation::new(),
             unusable: BTreeSet::new(),
@@ -213,6 +216,7 @@ impl Catalog {
     ) -> Result<bool, Stopped> {
         // What was wanted before this is what it does.
         let _ = self.wanted().notified().now_or_never();
+        pass.marks = self.cache.newest_mark();
         pass.began = self.confirmation().begin(self.clock.now());
         (pass.pages, pass.paused) = (0, Duration::ZERO);
         self.progress.send_modify(|progress| {
@@ -378,6 +382,7 @@ impl Catalog {
                 .filter(|id| self.cache.remove_unlisted(&listing, id))
                 .count();
             self.confirmation().confirm(pass.began);
+            self.cache.unmark(pass.marks);
         }
         self.index().complete();
         if self.index().is_complete() {

@@ -230,3 +230,107 @@ async fn a_job_that_nobody_knows_is_a_404_and_without_a_cache_there_is_nothing_t
     assert_eq!(accepted.json()["state"], "done");
     assert_eq!(accepted.json()["estimatedSeconds"], 0);
 }
+
+/// Lists take long, so that a refill does; single products can be had at once.
+fn slow_lists(app: &TestApp) {
+    app.inventory.knobs().turn(|faults| {
+        faults.latency_ms = 2500;
+        faults.operations = vec!["list".to_owned(), "count".to_owned()];
+    });
+}
+
+async fn is_stale(app: &TestApp, id: &str) -> bool {
+    let answer = app.get(&format!("/products/{id}")).await;
+    assert_eq!(answer.status(), 200, "{id}: {}", answer.text());
+    answer.header("x-cache-stale") == "true"
+}
+
+fn two_shelves() -> product_catalog::demo::Inventory {
+    let inventory =
+        product_catalog::demo::Inventory::new(product_catalog::demo::Catalogue::generated(0, 7));
+    for (id, category, brand) in [
+        ("A-1", "kitchen", "x"),
+        ("A-2", "garden", "x"),
+        ("B-1", "kitchen", "y"),
+    ] {
+        let price = json!({"amount": 1, "currency": "EUR"});
+        let product =
+            json!({"id": id, "name": id, "price": price, "category": category, "brand": brand});
+        inventory.put(&product).unwrap();
+    }
+    inventory
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_meant_is_stale_at_once_and_what_is_loaded_later_is_not() {
+    for (selector, meant) in [
+        (json!({"category": "kitchen"}), ["A-1", "B-1"].as_slice()),
+        (json!({"brand": "x"}), &["A-1", "A-2"]),
+        (json!({"prefix": "B-"}), &["B-1"]),
+        (json!({"all": true}), &["A-1", "A-2", "B-1"]),
+        (json!({"category": "none"}), &[]),
+    ] {
+        let app = Setup::of(two_shelves()).warm().await;
+        slow_lists(&app);
+        order(&app, selector.clone()).await;
+        for id in ["A-1", "A-2", "B-1"] {
+            assert_eq!(
+                is_stale(&app, id).await,
+                meant.contains(&id),
+                "{selector} {id}"
+            );
+        }
+        app.later(Duration::from_secs(1)).await;
+        for id in meant {
+            let headers = [
+                ("x-api-key", crate::harness::WRITE_KEY),
+                ("cache-control", "no-cache"),
+            ];
+            let newer = app.get_with(&format!("/products/{id}"), &headers).await;
+            assert_eq!((newer.status(), newer.header("x-cache-stale")), (200, ""));
+            assert!(!is_stale(&app, id).await, "{selector} {id}");
+        }
+        assert_eq!(app.catalog().progress().borrow().passes, 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_invalidation_counts_for_what_comes_back_from_disk() {
+    for mode in ["soft", "hard"] {
+        let dir = tempfile::tempdir().unwrap();
+        let inventory = two_shelves();
+        let lasting = |clock| {
+            Setup::of(inventory.clone())
+                .store(dir.path())
+                .clock(clock)
+                .set("CACHE_TTL_SECONDS", "36000")
+        };
+        let app = lasting(product_catalog::clock::Clock::start()).warm().await;
+        app.inventory.knobs().turn(|faults| faults.away = true);
+        let accepted = order(&app, json!({"category": "kitchen", "mode": mode})).await;
+        assert_eq!(accepted.json()["products"], 2);
+        let now = app.clock.now();
+        app.stop().await;
+        let app = lasting(product_catalog::clock::Clock::starting_at(now))
+            .start()
+            .await;
+        app.catalog().restored().await;
+        assert!(!is_stale(&app, "A-2").await);
+        for id in ["A-1", "B-1"] {
+            match mode {
+                "soft" => assert!(is_stale(&app, id).await, "{id}"),
+                _ => assert_eq!(
+                    app.get(&format!("/products/{id}")).await.status(),
+                    503,
+                    "{id}"
+                ),
+            }
+        }
+        app.inventory.knobs().reset();
+        app.passes(1).await;
+        for id in ["A-1", "A-2", "B-1"] {
+            assert!(!is_stale(&app, id).await, "{id}");
+        }
+        app.stop().await;
+    }
+}

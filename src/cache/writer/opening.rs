@@ -3,6 +3,7 @@
 use super::{Open, Ticket, Writer};
 use crate::cache::generations::{Current, Generations};
 use crate::cache::journal::Mark;
+use crate::cache::marks::MARKS_RECORD;
 use crate::cache::record::FORMAT;
 use crate::cache::status::Offer;
 use crate::cache::store::{Disk, Scan, StoreError, classify_io};
@@ -186,6 +187,9 @@ impl<S: Source> Writer<S> {
         }
         disk.count_records()?;
         self.tiers.ledger.attach(Some(disk.clone()));
+        if let Some(marks) = disk.record(&MARKS_RECORD)? {
+            self.tiers.restore_marks(&marks);
+        }
         self.shared.offer(Some(Offer {
             disk: disk.clone(),
             clean,
