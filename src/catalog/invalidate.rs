@@ -206,6 +206,7 @@ impl Catalog {
             call: self.inventory().reachability().took,
             longest_call: inventory.attempt_timeout,
             most_calls: inventory.max_concurrent,
+            most_a_second: inventory.rate_limit,
         };
         let (refill_calls, took) = match selector {
             Selector::Ids(_) => {

@@ -1,6 +1,7 @@
 //! How long a refill takes, said beforehand: rather too long than too short.
 
 use crate::catalog::warmup::Progress;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// How long a pass waits for further orders before it begins.
@@ -17,6 +18,8 @@ pub(super) struct Pace {
     pub longest_call: Duration,
     /// How many calls may be under way at once.
     pub most_calls: usize,
+    /// How many there may be in a second.
+    pub most_a_second: Option<NonZeroU32>,
 }
 
 // === impl Pace ===
@@ -25,16 +28,23 @@ impl Pace {
     /// How long `calls` on demand take.
     pub fn of_calls(&self, calls: u64) -> Duration {
         let rounds = calls.div_ceil(self.most_calls.max(1) as u64);
-        self.call.unwrap_or(self.longest_call) * count(rounds)
+        let pure = self.call.unwrap_or(self.longest_call) * count(rounds);
+        pure.max(self.interval() * count(calls))
     }
 
     /// How long it takes until a pass of so many calls is through that begins when the one under way
     /// has ended.
     pub fn of_pass(&self, calls: u64, under_way: u64) -> Duration {
         let measured = self.page.into_iter().chain(self.call).max();
-        let each = measured.unwrap_or(self.longest_call);
+        let each = measured.unwrap_or(self.longest_call).max(self.interval());
         let pure = each * count(calls.saturating_add(under_way));
         DEBOUNCE + pure + pure / 4
+    }
+
+    /// The least there is between two calls.
+    fn interval(&self) -> Duration {
+        let rate = self.most_a_second;
+        rate.map_or(Duration::ZERO, |rate| Duration::from_secs(1) / rate.get())
     }
 }
 
@@ -64,6 +74,7 @@ mod tests {
         call: Some(Duration::from_millis(100)),
         longest_call: Duration::from_secs(3),
         most_calls: 64,
+        most_a_second: None,
     };
 
     #[test]
@@ -75,6 +86,21 @@ mod tests {
             ..PACE
         };
         assert_eq!(slower.of_pass(10, 0), Duration::from_millis(12_750));
+    }
+
+    #[test]
+    fn calls_wait_for_each_other_where_so_many_a_second_are_all_there_may_be() {
+        let limited = Pace {
+            most_a_second: NonZeroU32::new(2),
+            ..PACE
+        };
+        assert_eq!(limited.of_pass(8, 0), Duration::from_millis(5250));
+        assert_eq!(limited.of_calls(10), Duration::from_secs(5));
+        let slow = Pace {
+            page: Some(Duration::from_secs(1)),
+            ..limited
+        };
+        assert_eq!(slow.of_pass(8, 0), Duration::from_millis(10_250));
     }
 
     #[test]
