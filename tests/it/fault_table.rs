@@ -1,5 +1,5 @@
-//! What a reader gets whatever the inventory does: one table, which is `docs/faults.md`, and each of its
-//! cells tried.
+//! What a reader gets whatever the inventory does: one table, the first of `docs/faults.md`, and each of its
+//! cells tried. See `contract_faults` for products under a contract.
 
 use crate::harness::{Setup, TestApp};
 use http::Method;
@@ -8,20 +8,23 @@ use serde_json::json;
 use std::fmt::Write;
 use std::time::Duration;
 
-const PATH: &str = "/products/P-000001";
+pub const PATH: &str = "/products/P-000001";
 
 /// What the inventory does, what is counted of it, and what comes of a load.
-struct Fault {
-    name: &'static str,
-    faults: fn() -> Faults,
+pub struct Fault {
+    pub name: &'static str,
+    pub faults: fn() -> Faults,
     /// The outcome in `catalog_upstream_requests_total`.
-    counted: &'static str,
+    pub counted: &'static str,
     /// Whether a load brings the product in spite of it.
-    brings: bool,
+    pub brings: bool,
     /// The longest that a reader waits who waits for a load, in milliseconds.
-    within_ms: u64,
+    pub within_ms: u64,
+    /// Whether a single attempt brings the product, as refreshes under contracts are, and how long it takes
+    /// at most, in milliseconds.
+    pub attempt: (bool, u64),
     /// After how many seconds without the fault a read is as ever.
-    heals_secs: u64,
+    pub heals_secs: u64,
 }
 
 /// How the product is cached: see [`Cached::age`].
@@ -53,13 +56,14 @@ const ALL: [Cached; 5] = [
     Cached::Not,
 ];
 
-const FAULTS: &[Fault] = &[
+pub const FAULTS: &[Fault] = &[
     Fault {
         name: "500",
         faults: || answering(500, None),
         counted: "server_error",
         brings: false,
         within_ms: 300,
+        attempt: (false, 0),
         heals_secs: 1,
     },
     Fault {
@@ -68,6 +72,7 @@ const FAULTS: &[Fault] = &[
         counted: "server_error",
         brings: false,
         within_ms: 0,
+        attempt: (false, 0),
         heals_secs: 1,
     },
     Fault {
@@ -76,6 +81,7 @@ const FAULTS: &[Fault] = &[
         counted: "client_error",
         brings: false,
         within_ms: 4300,
+        attempt: (false, 0),
         heals_secs: 1,
     },
     Fault {
@@ -87,6 +93,7 @@ const FAULTS: &[Fault] = &[
         counted: "connect_error",
         brings: false,
         within_ms: 300,
+        attempt: (false, 0),
         heals_secs: 1,
     },
     Fault {
@@ -98,6 +105,7 @@ const FAULTS: &[Fault] = &[
         counted: "connect_error",
         brings: false,
         within_ms: 300,
+        attempt: (false, 0),
         heals_secs: 1,
     },
     Fault {
@@ -109,6 +117,7 @@ const FAULTS: &[Fault] = &[
         counted: "connect_error",
         brings: false,
         within_ms: 300,
+        attempt: (false, 0),
         heals_secs: 1,
     },
     Fault {
@@ -120,6 +129,7 @@ const FAULTS: &[Fault] = &[
         counted: "timeout",
         brings: false,
         within_ms: 10_000,
+        attempt: (false, 3000),
         heals_secs: 1,
     },
     Fault {
@@ -131,6 +141,7 @@ const FAULTS: &[Fault] = &[
         counted: "invalid",
         brings: false,
         within_ms: 0,
+        attempt: (false, 0),
         heals_secs: 1,
     },
     Fault {
@@ -142,6 +153,7 @@ const FAULTS: &[Fault] = &[
         counted: "invalid",
         brings: false,
         within_ms: 0,
+        attempt: (false, 0),
         heals_secs: 1,
     },
     Fault {
@@ -153,6 +165,7 @@ const FAULTS: &[Fault] = &[
         counted: "ok",
         brings: true,
         within_ms: 2000,
+        attempt: (true, 2000),
         heals_secs: 0,
     },
     Fault {
@@ -165,6 +178,7 @@ const FAULTS: &[Fault] = &[
         counted: "ok",
         brings: true,
         within_ms: 100,
+        attempt: (false, 0),
         heals_secs: 0,
     },
     Fault {
@@ -173,6 +187,7 @@ const FAULTS: &[Fault] = &[
         counted: "rejected",
         brings: false,
         within_ms: 0,
+        attempt: (false, 0),
         heals_secs: 35,
     },
 ];
@@ -205,7 +220,7 @@ impl Fault {
     }
 
     /// Begins to misbehave, for reads of products alone.
-    async fn begin(&self, app: &TestApp) {
+    pub async fn begin(&self, app: &TestApp) {
         let faults = Faults {
             operations: vec!["get".to_owned()],
             ..(self.faults)()
@@ -278,6 +293,7 @@ impl Fault {
         let is_asked = cached != Cached::Fresh && self.counted != "rejected";
         assert_eq!((1..=3).contains(&sent), is_asked, "{what}: {sent}");
         self.heals(&app, &what).await;
+        app.stop().await;
     }
 
     async fn heals(&self, app: &TestApp, what: &str) {
@@ -296,14 +312,7 @@ impl Fault {
         for cached in ALL {
             let cell = self.cell(cached);
             let mark = if cell.stale { ", marked stale" } else { "" };
-            let when = match self.within_ms {
-                _ if !cell.waits => "at once".to_owned(),
-                0 => "at once".to_owned(),
-                ms => format!(
-                    "within {} s",
-                    f64::from(u32::try_from(ms).unwrap()) / 1000.0
-                ),
-            };
+            let when = within(if cell.waits { self.within_ms } else { 0 });
             let _ = write!(row, " {}{mark}, {when} (`{}`) |", cell.status, cell.counted);
         }
         let heals = match self.heals_secs {
@@ -338,7 +347,7 @@ impl Cached {
 }
 
 /// A counter's value; 0 where nothing was counted yet.
-async fn series(app: &TestApp, name: &str) -> u64 {
+pub async fn series(app: &TestApp, name: &str) -> u64 {
     let metrics = app.internal(Method::GET, "/metrics", &[]).await;
     let line = metrics.text().lines().find(|line| line.starts_with(name));
     line.map_or(0, |line| line[name.len()..].trim().parse().unwrap())
@@ -369,15 +378,30 @@ async fn without_a_copy_there_is_what_a_load_brings() {
     Cached::Not.try_all().await;
 }
 
-#[test]
-fn the_page_has_the_table() {
+/// The rows of one of the page's tables.
+pub fn rows_of_table(nth: usize) -> Vec<String> {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/faults.md");
     let page = std::fs::read_to_string(page).unwrap();
-    let rows: Vec<_> = page
-        .lines()
-        .filter(|line| line.starts_with("| "))
-        .skip(1)
-        .collect();
+    let lines: Vec<_> = page.lines().filter(|line| line.starts_with("| ")).collect();
+    let mut tables = lines.split(|line| line.starts_with("| the inventory |"));
+    let table = tables.nth(nth + 1).unwrap_or_default();
+    table.iter().copied().map(str::to_owned).collect()
+}
+
+/// How long a reader waits at most, in words.
+pub fn within(ms: u64) -> String {
+    match ms {
+        0 => "at once".to_owned(),
+        ms => format!(
+            "within {} s",
+            f64::from(u32::try_from(ms).unwrap()) / 1000.0
+        ),
+    }
+}
+
+#[test]
+fn the_page_has_the_table() {
+    let rows = rows_of_table(0);
     let expected: Vec<_> = FAULTS.iter().map(Fault::row).collect();
     assert_eq!(rows, expected, "\n{}\n", expected.join("\n"));
 }

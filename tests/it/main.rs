@@ -17,6 +17,7 @@ mod bundle;
 mod circuit;
 mod conditional;
 mod container;
+mod contract_faults;
 mod contracts;
 mod documentation;
 mod events;
