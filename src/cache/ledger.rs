@@ -58,6 +58,13 @@ impl Ledger {
         held.make_room(now);
     }
 
+    /// Keeps a record that was found on disk, unless memory has one of its key: that is newer.
+    pub fn keep_found(&self, key: RecordKey, record: Record, now: Moment) {
+        if self.held(&key).is_none() {
+            self.keep(key, record, now);
+        }
+    }
+
     /// The record of a key, if it is in memory.
     pub fn held(&self, key: &RecordKey) -> Option<Record> {
         lock(&self.held).by_key.get(key).cloned()

@@ -1,6 +1,7 @@
 //! Keeping and finding records; see [`ledger`](super::ledger).
 
 use super::ledger::{Record, RecordKey};
+use super::store::StoreError;
 use super::{Cache, Source, StoreStatus};
 use crate::clock::Moment;
 use crate::telemetry::metrics;
@@ -37,34 +38,34 @@ impl<S: Source> Cache<S> {
 
     /// The record of a key, from memory or disk, unless it has expired. A store that is still being
     /// opened is waited for as by reads.
-    pub async fn recorded(&self, key: RecordKey) -> Option<Bytes> {
+    ///
+    /// # Errors
+    /// Why it is not known whether there is one: it is not in memory, and the store can not be read.
+    pub async fn recorded(&self, key: RecordKey) -> Result<Option<Bytes>, StoreError> {
         let now = self.inner.clock.now();
         let tiers = &self.inner.tiers;
         let found = match tiers.ledger.held(&key) {
-            None if self.store_status() != StoreStatus::Off => self.recorded_on_disk(key).await,
+            None if self.store_status() != StoreStatus::Off => self.recorded_on_disk(key).await?,
             held => held,
         };
-        found
+        Ok(found
             .filter(|record| record.expires_at > now)
-            .map(|record| record.bytes)
+            .map(|record| record.bytes))
     }
 
-    async fn recorded_on_disk(&self, key: RecordKey) -> Option<Record> {
+    async fn recorded_on_disk(&self, key: RecordKey) -> Result<Option<Record>, StoreError> {
         let patience = self.inner.opening_until.since(self.inner.clock.now());
         let inner = Arc::clone(&self.inner);
         let looked_up = tokio::task::spawn_blocking(move || {
             inner.store.wait_opened(patience);
-            inner
-                .tiers
-                .ledger
-                .disk()?
-                .record(&key)
-                .unwrap_or_else(|error| {
-                    metrics::store_error("read");
-                    warn!(%error, "A record could not be read from the store");
-                    None
-                })
+            let unopened = || StoreError::Unusable("it is not open".to_owned());
+            let disk = inner.tiers.ledger.disk().ok_or_else(unopened)?;
+            disk.record(&key).inspect_err(|error| {
+                metrics::store_error("read");
+                warn!(%error, "A record could not be read from the store");
+            })
         });
-        looked_up.await.ok().flatten()
+        let broken = |_| StoreError::Unusable("the look-up broke off".to_owned());
+        looked_up.await.map_err(broken)?
     }
 }

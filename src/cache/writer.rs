@@ -68,6 +68,8 @@ pub(super) struct Writer<S: Source> {
     hope_until: Moment,
     reported: Option<StoreError>,
     note: Option<Vec<u8>>,
+    /// Whether memory has the records that lie on disk: only then may a store go that can not be opened.
+    took_records: bool,
 }
 
 /// A store in use.
@@ -104,6 +106,7 @@ impl<S: Source> Writer<S> {
             dir,
             reported: None,
             note: None,
+            took_records: false,
         }
     }
 
@@ -131,6 +134,7 @@ impl<S: Source> Writer<S> {
                         Ok(()) => return,
                         Err(trouble) => {
                             self.tiers.journal.set_served(false);
+                            self.rescue_records(&open.disk, &trouble);
                             open.disk.let_go();
                             trouble
                         }
@@ -142,7 +146,7 @@ impl<S: Source> Writer<S> {
             let wait = match &trouble {
                 StoreError::Corrupt(what) => {
                     damaged += 1;
-                    self.first = None;
+                    self.give_up_restoring();
                     self.quarantine(what);
                     if damaged > 1 {
                         RETRY_AFTER
@@ -152,7 +156,7 @@ impl<S: Source> Writer<S> {
                 }
                 _ if self.first.is_some() && self.clock.now() < self.hope_until => HOPE_PAUSE,
                 StoreError::Locked | StoreError::Full | StoreError::Unusable(_) => {
-                    self.first = None;
+                    self.give_up_restoring();
                     RETRY_AFTER
                 }
             };
@@ -166,6 +170,11 @@ impl<S: Source> Writer<S> {
         }
     }
 
+    /// From now on the store is rebuilt from memory: too much may have changed since it was left.
+    pub(super) fn give_up_restoring(&mut self) {
+        self.first = None;
+    }
+
     fn report(&mut self, trouble: &StoreError) {
         metrics::store_error("open");
         if self.reported.as_ref() == Some(trouble) {
@@ -176,7 +185,7 @@ impl<S: Source> Writer<S> {
         match trouble {
             StoreError::Corrupt(what) => warn!(
                 %dir,
-                "The store is damaged ({what}); it was moved aside and is rebuilt. Nothing is lost but time"
+                "The store is damaged ({what}); it was moved aside and is rebuilt from the inventory. Look whether /contracts has all that operators declared"
             ),
             StoreError::Locked => warn!(
                 %dir,

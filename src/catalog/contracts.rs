@@ -8,6 +8,7 @@ mod book;
 mod declared;
 mod feasibility;
 mod file;
+mod recall;
 
 pub use crate::cache::ContractStats;
 pub use crate::upstream::{Latency, Origin as RefreshOrigin};
@@ -17,20 +18,17 @@ pub use feasibility::Feasibility;
 pub use file::parse_file;
 
 use super::Catalog;
-use crate::cache::{Contract, ContractsConfig, RecordKey};
-use crate::clock::Moment;
+use crate::cache::{Contract, ContractsConfig};
 use crate::product::{Problem, Product};
 use crate::telemetry::metrics::{self, ContractFigures};
 use crate::upstream::RefreshFrom;
 use book::Book;
-use bytes::Bytes;
 use feasibility::Means;
 use http::Uri;
+use recall::record;
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
-use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 /// The most contracts there may be.
@@ -38,12 +36,6 @@ const MOST_CONTRACTS: usize = 1000;
 
 /// The most that operators' contracts may take together, in bytes of JSON.
 const MOST_BYTES: usize = 4 << 20;
-
-/// Contracts are kept until they are removed: the last second of the year 9999.
-const FOR_EVER: Moment = Moment::from_millis(253_402_300_799_000);
-
-/// How often it is looked whether the store can be read by now.
-const STORE_LOOK: Duration = Duration::from_millis(250);
 
 /// What the catalogue is told about freshness contracts.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -98,6 +90,8 @@ struct Known {
     /// Whether operators' contracts on disk are in the book. Before that, nothing is put there, so as not to
     /// replace what is not known yet.
     recalled: bool,
+    /// The names that were removed before that, and are not to come back with it.
+    removed: BTreeSet<Box<str>>,
 }
 
 // === impl Contracts ===
@@ -115,6 +109,7 @@ impl Contracts {
             known: Mutex::new(Known {
                 book,
                 recalled: false,
+                removed: BTreeSet::new(),
             }),
             changing: tokio::sync::Mutex::default(),
         }
@@ -132,6 +127,20 @@ impl Contracts {
     /// The book is replaced whole, so poison is ignored.
     fn lock(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Known ===
+
+impl Known {
+    /// Puts a book in the place of the one there was.
+    fn replace(&mut self, book: Book) {
+        if !self.recalled {
+            let gone = self.book.iter().map(|kept| kept.declared.name());
+            let gone = gone.filter(|name| book.get(name).is_none());
+            self.removed.extend(gone.map(Box::from));
+        }
+        self.book = book;
     }
 }
 
@@ -224,25 +233,13 @@ impl Catalog {
             contract = name,
             durable, "Contract {name} removed by an operator"
         );
-        Ok(durable)
-    }
-
-    /// Reads operators' contracts from the store as soon as that can be read, and says of all contracts what
-    /// they ask for once it is known what there is.
-    pub async fn recall_contracts(self: Arc<Self>, stop: CancellationToken) {
-        if self.keeps_contracts() {
-            stop.run_until_cancelled(async {
-                while !self.store_is_readable() {
-                    tokio::time::sleep(STORE_LOOK).await;
-                }
-                let recalling = Arc::clone(&self);
-                let recalled = self.tasks.spawn(async move { recalling.recall().await });
-                let _ = recalled.await;
-                let _ = self.progress().wait_for(|listing| listing.passes > 0).await;
-                self.advise().await;
-            })
-            .await;
+        if !durable && self.has_store() {
+            warn!(
+                contract = name,
+                "That {name} is removed is not on disk yet: after a restart before it is, it may be back"
+            );
         }
+        Ok(durable)
     }
 
     /// Brings the figures of all contracts up to date.
@@ -295,50 +292,11 @@ impl Catalog {
     /// Puts a book's contracts in force.
     async fn govern(&self, book: Book) {
         let (cache, contracts) = (self.cache.clone(), book.contracts());
-        self.contracts.lock().book = book;
+        self.contracts.lock().replace(book);
         // Looks at everything that is held.
         let governing = tokio::task::spawn_blocking(move || cache.govern(contracts));
         if governing.await.is_err() {
             warn!("Putting contracts in force broke off; it is done anew with the next change");
-        }
-    }
-
-    async fn keep(&self, record: Bytes) -> bool {
-        let recalled = self.contracts.lock().recalled;
-        recalled && self.cache.record(place(), record, FOR_EVER).await
-    }
-
-    /// Whether what is on disk can be read, or there is no disk.
-    fn store_is_readable(&self) -> bool {
-        let status = self.cache.store_status();
-        status.is_up() || status == crate::cache::StoreStatus::Off
-    }
-
-    async fn recall(self: &Arc<Self>) {
-        let _turn = self.contracts.changing.lock().await;
-        let found = self.cache.recorded(place()).await;
-        let mut book = self.contracts.lock().book.clone();
-        let is_changed = book.iter().any(|kept| kept.origin == Origin::Operator);
-        let mut recalled = 0;
-        let read = |members| self.read_contract(members, None);
-        let found = found.map(|bytes| recorded(&bytes, read));
-        for declared in found.unwrap_or_default() {
-            let name = declared.name().to_owned();
-            match book.add(declared, Origin::Operator) {
-                Ok(()) => recalled += 1,
-                Err(refused) => warn!(
-                    contract = name,
-                    "The contract {name} of the store is left out: {refused}"
-                ),
-            }
-        }
-        self.contracts.lock().recalled = true;
-        if recalled > 0 {
-            info!(recalled, "{recalled} contracts came back from the store");
-            self.govern(book.clone()).await;
-        }
-        if is_changed && let Ok(record) = record(&book) {
-            self.keep(record).await;
         }
     }
 
@@ -408,42 +366,6 @@ pub fn remarks(config: &Config) -> Vec<String> {
             .map(move |line| format!("CONTRACTS_FILE, {name}: {line}"))
     };
     config.file.iter().flat_map(of).collect()
-}
-
-/// Where operators' contracts lie among the records.
-fn place() -> RecordKey {
-    Sha256::digest("contracts of operators").into()
-}
-
-/// Operators' contracts as they lie on disk.
-fn record(book: &Book) -> Result<Bytes, Refused> {
-    let own = book.iter().filter(|kept| kept.origin == Origin::Operator);
-    let all: Vec<_> = own.map(|kept| kept.declared.members()).collect();
-    let bytes = serde_json::to_vec(&all).unwrap_or_default();
-    match bytes.len() <= MOST_BYTES {
-        true => Ok(bytes.into()),
-        false => Err(Refused::TooMany),
-    }
-}
-
-/// Reads what [`record`] wrote; what is no contract (any more) is left out.
-fn recorded(
-    bytes: &[u8],
-    read: impl Fn(Map<String, Value>) -> Result<Declared, Vec<Problem>>,
-) -> Vec<Declared> {
-    let all: Vec<_> = serde_json::from_slice(bytes).unwrap_or_default();
-    let sound = |members| {
-        read(members)
-            .inspect_err(|problems| {
-                let rule = problems.first().map(|problem| problem.description.as_str());
-                warn!(
-                    rule,
-                    "A contract of the store can not be read, and is left out"
-                );
-            })
-            .ok()
-    };
-    all.into_iter().filter_map(sound).collect()
 }
 
 #[cfg(test)]

@@ -12,12 +12,15 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use http::header::LOCATION;
-use http::{HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeSeed;
 use serde_json::{Map, Value};
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Whether a removal is on disk, where no body can say so.
+const DURABLE: HeaderName = HeaderName::from_static("durable");
 
 /// All contracts.
 #[derive(Serialize)]
@@ -155,8 +158,9 @@ pub(super) async fn remove(
     State(catalog): State<Arc<Catalog>>,
     Path(name): Path<String>,
 ) -> Result<Response, Fault> {
-    catalog.withdraw(&name).await.map_err(refused)?;
-    Ok((StatusCode::NO_CONTENT, Body::new(NoBody)).into_response())
+    let durable = catalog.withdraw(&name).await.map_err(refused)?;
+    let durable = [(DURABLE, if durable { "true" } else { "false" })];
+    Ok((StatusCode::NO_CONTENT, durable, Body::new(NoBody)).into_response())
 }
 
 pub(super) async fn stats(

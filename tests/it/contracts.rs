@@ -330,6 +330,40 @@ async fn what_was_declared_before_the_store_was_read_joins_what_is_on_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_removed_before_the_store_was_read_does_not_come_back_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let setup = || enabled(5).store(dir.path());
+    let app = setup().warm().await;
+    app.later(Duration::from_secs(1)).await;
+    declare(&app, &contract("gone", "product:1*")).await;
+    declare(&app, &contract("stays", "product:2*")).await;
+    app.stop().await;
+
+    // The store is still being opened.
+    let app = setup().start().await;
+    declare(&app, &contract("gone", "product:3*")).await;
+    let removed = app
+        .operate(Method::DELETE, "/contracts/gone", &Value::Null)
+        .await;
+    assert_eq!(
+        (removed.status(), removed.header("durable")),
+        (204, "false")
+    );
+    app.passes(1).await;
+    app.later(Duration::from_secs(1)).await;
+    assert_eq!(names(&app).await, ["stays"]);
+    app.stop().await;
+    let app = setup().warm().await;
+    app.later(Duration::from_secs(1)).await;
+    assert_eq!(names(&app).await, ["stays"]);
+    let removed = app
+        .operate(Method::DELETE, "/contracts/stays", &Value::Null)
+        .await;
+    assert_eq!((removed.status(), removed.header("durable")), (204, "true"));
+    app.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn whoever_declares_one_is_told_whether_it_can_be_kept() {
     let app = enabled(100).warm().await;
     app.inventory.knobs().turn(|faults| faults.latency_ms = 40);

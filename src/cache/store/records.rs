@@ -129,7 +129,24 @@ impl Disk {
     /// # Errors
     /// Where sled gives up, on either side.
     pub fn copy_records(&self, into: &Self, now: Moment) -> Result<(), StoreError> {
-        let mut failed = Ok(());
+        let mut copied = Ok(());
+        self.for_each_record(now, |key, record| {
+            copied = into.put_record(key, &record, now);
+            copied.is_ok()
+        })?;
+        copied
+    }
+
+    /// Visits every record that counts at `now`, those that expire first before others, until `visit`
+    /// says that it is enough.
+    ///
+    /// # Errors
+    /// Where sled gives up.
+    pub fn for_each_record(
+        &self,
+        now: Moment,
+        mut visit: impl FnMut(&RecordKey, Record) -> bool,
+    ) -> Result<(), StoreError> {
         guard(AssertUnwindSafe(|| {
             for entry in self.order.iter() {
                 let (place, _) = entry?;
@@ -139,16 +156,13 @@ impl Disk {
                 let Some(bytes) = self.records.get(key)? else {
                     continue;
                 };
-                if let Some(record) = decode(key, &bytes).filter(|r| r.expires_at == expires_at) {
-                    failed = into.put_record(key, &record, now);
-                    if failed.is_err() {
-                        break;
-                    }
+                let record = decode(key, &bytes).filter(|found| found.expires_at == expires_at);
+                if record.is_some_and(|record| !visit(key, record)) {
+                    break;
                 }
             }
             Ok(())
-        }))?;
-        failed
+        }))
     }
 
     /// Bytes that records take, live.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::cache::ledger::RecordKey;
+use crate::cache::writer::Writer;
 use bytes::Bytes;
 
 const ONE: RecordKey = [1; 32];
@@ -15,8 +16,22 @@ impl Bench {
     }
 
     async fn recorded(&self, key: RecordKey) -> Option<String> {
-        let bytes = self.cache.recorded(key).await?;
+        let bytes = self.cache.recorded(key).await.unwrap()?;
         Some(String::from_utf8(bytes.to_vec()).unwrap())
+    }
+
+    /// Opens the store as after all hope to restore from it is gone.
+    fn open_late(&self) {
+        let inner = &self.cache.inner;
+        let (tiers, fence) = (Arc::clone(&inner.tiers), Arc::clone(&inner.fence));
+        let dir = tiers.config.dir.clone().unwrap();
+        let mut writer = Writer::new(tiers, fence, Arc::clone(&inner.store), self.clock, dir);
+        writer.give_up_restoring();
+        let closed = inner.store.running();
+        std::thread::spawn(move || {
+            writer.run();
+            drop(closed);
+        });
     }
 
     /// Waits for a store that was started anew to be in use.
@@ -114,4 +129,42 @@ async fn a_store_that_is_started_anew_gets_what_memory_holds() {
     third.cache.restored().await;
     assert_eq!(third.recorded(TWO).await, some("two"));
     third.cache.close_store().await;
+}
+
+#[tokio::test]
+async fn a_store_that_is_given_up_leaves_its_records_to_the_next() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = Bench::persistent(Clock::start(), dir.path(), &[]);
+    first.cache.restored().await;
+    assert!(first.record(ONE, "one", 600).await);
+    assert!(first.record(TWO, "two", 600).await);
+    first.cache.close_store().await;
+
+    let late = Bench::closed(Clock::start(), Numbers::default(), |config| {
+        config.dir = Some(dir.path().to_owned());
+    });
+    late.record(TWO, "newer", 600).await;
+    late.open_late();
+    late.flushed().await;
+    assert!(!dir.path().join("store-000001").exists(), "it was given up");
+    late.cache.close_store().await;
+
+    let third = Bench::persistent(Clock::start(), dir.path(), &[]);
+    third.cache.restored().await;
+    assert_eq!(third.recorded(ONE).await, some("one"));
+    assert_eq!(third.recorded(TWO).await, some("newer"));
+    third.cache.close_store().await;
+}
+
+#[tokio::test]
+async fn a_store_that_can_not_be_read_is_no_store_without_the_record() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    std::fs::write(&file, "no directory").unwrap();
+    let bench = Bench::persistent(Clock::start(), &file, &[]);
+    bench.cache.restored().await;
+    assert!(bench.cache.recorded(ONE).await.is_err());
+    bench.record(ONE, "one", 60).await;
+    assert_eq!(bench.recorded(ONE).await, some("one"), "memory has it");
+    bench.cache.close_store().await;
 }

@@ -22,14 +22,15 @@ impl<S: Source> Writer<S> {
         let Some((disk, current)) = self.open_current(&generations)? else {
             return self.start_anew(generations);
         };
-        let adopted =
-            self.is_ours(&disk)
-                .and_then(|is_ours| match self.first.take().filter(|_| is_ours) {
-                    Some(ticket) => self
-                        .adopt(&disk, &generations, current, &ticket)
-                        .map(|()| true),
-                    None => Ok(false),
-                });
+        let adopted = self
+            .is_ours(&disk)
+            .and_then(|is_ours| match self.first.take() {
+                Some(ticket) if is_ours => self
+                    .adopt(&disk, &generations, current, &ticket)
+                    .map(|()| true),
+                _ if is_ours => self.take_records(&disk).map(|()| false),
+                _ => self.leave_records(&disk).map(|()| false),
+            });
         match adopted {
             Ok(true) => Ok(self.opened(disk, generations, current.generation)),
             Ok(false) => {
@@ -38,14 +39,15 @@ impl<S: Source> Writer<S> {
             }
             Err(trouble) => {
                 self.tiers.ledger.attach(None);
+                self.rescue_records(&disk, &trouble);
                 disk.let_go();
                 Err(trouble)
             }
         }
     }
 
-    /// Opens the current generation; `None` where only a full disk is in the way, and what lies there
-    /// is not to be used anyway.
+    /// Opens the current generation; `None` where only a full disk is in the way, and memory has all
+    /// that matters of what lies there.
     fn open_current(
         &mut self,
         generations: &Generations,
@@ -56,7 +58,9 @@ impl<S: Source> Writer<S> {
             self.generation = Some(wanted.generation);
             // Whoever opens it has its lock: only then may it be deleted.
             let disk = match Disk::open(&generations.path(wanted.generation)) {
-                Err(StoreError::Full) if self.first.is_none() => return Ok(None),
+                Err(StoreError::Full) if self.first.is_none() && self.took_records => {
+                    return Ok(None);
+                }
                 result => result?,
             };
             // While the lock was waited for, its holder may have moved on to another generation.
@@ -87,6 +91,49 @@ impl<S: Source> Writer<S> {
             return Ok(false);
         }
         Ok(true)
+    }
+
+    /// Takes into memory the records of a store that is to be given up: no source can bring them back. Where
+    /// they are more than memory may hold, those that last longest.
+    ///
+    /// # Errors
+    /// Where sled gives up.
+    fn take_records(&mut self, disk: &Disk) -> Result<(), StoreError> {
+        let (ledger, now) = (&self.tiers.ledger, self.clock.now());
+        disk.for_each_record(now, |key, record| {
+            ledger.keep_found(*key, record, now);
+            true
+        })?;
+        self.took_records = true;
+        Ok(())
+    }
+
+    /// As [`Writer::take_records`], where `trouble` ended the use of the store. A damaged one is left alone:
+    /// reading it may take for ever.
+    pub(super) fn rescue_records(&mut self, disk: &Disk, trouble: &StoreError) {
+        if !matches!(trouble, StoreError::Corrupt(_))
+            && let Err(error) = self.take_records(disk)
+        {
+            metrics::store_error("read");
+            warn!(%error, "The records of a store in trouble could not be read");
+        }
+    }
+
+    /// Says how many records go with a store that is not ours.
+    fn leave_records(&mut self, disk: &Disk) -> Result<(), StoreError> {
+        let mut records = 0_u64;
+        disk.for_each_record(self.clock.now(), |_, _| {
+            records += 1;
+            true
+        })?;
+        if records > 0 {
+            warn!(
+                records,
+                "With the store that is discarded go {records} records: contracts that operators declared, and answers kept for Idempotency-Key"
+            );
+        }
+        self.took_records = true;
+        Ok(())
     }
 
     /// Marks the store as ours and in use: until [`Writer::finish`] says otherwise, a stop is unclean.

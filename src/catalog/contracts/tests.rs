@@ -1,5 +1,6 @@
 //! Contracts as operators write them, right and wrong.
 
+use super::recall::recorded;
 use super::*;
 use crate::cache::{Degrade, Pattern};
 use crate::product::ProblemCode;
