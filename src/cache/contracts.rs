@@ -6,6 +6,7 @@
 
 mod book;
 mod census;
+mod record;
 mod table;
 mod tick;
 mod urgency;
@@ -14,15 +15,16 @@ mod usage;
 #[cfg(test)]
 mod tests;
 
-pub use book::What;
+pub use record::What;
 pub use table::{ContractNumber, Governing};
 
-use super::contract::{Contract, ContractStats};
+use super::contract::{Contract, ContractStats, Degrade};
 use super::entry::Entry;
 use super::freshness::Trust;
 use crate::clock::{Clock, Moment};
 use crate::telemetry::events::{Event, EventKind, Events};
-use book::{Book, Happening, Slot, Terms};
+use book::{Book, Slot, Terms};
+use record::Happening;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use table::Table;
@@ -190,8 +192,8 @@ impl<K: Clone + PartialEq, F> Contracts<K, F> {
         }
         let now = self.clock.now();
         let since = (entry.as_of(), entry.trusted() == Trust::Confirmed);
-        let happening = self.lock().set(entry.slot(), since, now, &self.uses());
-        self.tell(happening);
+        let happened = self.lock().set(entry.slot(), since, now, &self.uses());
+        self.tell(happened);
     }
 
     /// An entry is not held any more.
@@ -210,13 +212,14 @@ impl<K: Clone + PartialEq, F> Contracts<K, F> {
             return None;
         }
         let now = self.clock.now();
-        let happening = self.lock().begin(slot, now, &self.uses());
-        self.tell(happening);
+        // The slot may be another key's by now.
+        let happened = self.lock().begin((slot, key), now, &self.uses())?;
+        self.tell(happened);
         Some(UnderWay {
             contracts: self,
             slot,
             key: key.clone(),
-            has_failed: false,
+            has_failed: true,
         })
     }
 
@@ -253,16 +256,24 @@ impl<K: Clone + PartialEq, F> Contracts<K, F> {
 
 impl<K: Clone + PartialEq, F: PartialEq> Contracts<K, F> {
     /// Puts contracts in force in place of all others. Returns whether the contracts of anything held
-    /// have to be looked up again.
+    /// have to be looked up again; then [`Contracts::retire`] ends the change.
     pub fn replace(&self, contracts: Vec<Contract<F>>) -> bool {
         let threshold = self.config.unwrap_or_default().refresh_threshold;
-        let changed = self.table.replace(contracts, threshold);
+        self.table.replace(contracts, threshold, |opened| {
+            let mut book = self.lock();
+            for (number, governing) in opened {
+                book.open(*number, Some(governing.terms()));
+            }
+        })
+    }
+
+    /// Forgets the contracts that are not in force any more: nothing held is under them.
+    pub fn retire(&self) {
+        // The book first: a number is free when its account is closed.
         let mut book = self.lock();
-        for number in &changed {
-            let governing = self.table.get(*number);
-            book.open(*number, governing.map(|governing| governing.terms()));
+        for number in self.table.retire() {
+            book.open(number, None);
         }
-        !changed.is_empty()
     }
 }
 
@@ -278,13 +289,13 @@ impl<F> Governing<F> {
         }
     }
 
-    /// How long a refresh of a value of this `age` is worth waiting for: until its grace is over, and
-    /// `most` at most.
+    /// How long a reader waits for a refresh of a value of this `age`: `most`, but not longer than the
+    /// value or its stand-in may answer instead.
     pub fn patience(&self, age: Duration, most: Duration) -> Duration {
         let last = self.contract.fresh_within + self.contract.grace_period;
-        match last.saturating_sub(age) {
-            Duration::ZERO => most,
-            left => left.min(most),
+        match (self.contract.on_degrade, last.saturating_sub(age)) {
+            (Degrade::ReturnError, _) | (_, Duration::ZERO) => most,
+            (Degrade::ServeStale | Degrade::ServeFallback, left) => left.min(most),
         }
     }
 }
@@ -292,9 +303,9 @@ impl<F> Governing<F> {
 // === impl UnderWay ===
 
 impl<K: Clone + PartialEq, F> UnderWay<'_, K, F> {
-    /// It failed.
-    pub fn fail(&mut self) {
-        self.has_failed = true;
+    /// It did not fail: it brought a value, or the news that there is none.
+    pub fn succeed(&mut self) {
+        self.has_failed = false;
     }
 }
 

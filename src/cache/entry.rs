@@ -139,11 +139,12 @@ impl<V> Entry<V> {
 
     /// What may be done with it at `now`.
     pub fn judge(&self, rule: &Rule, now: Moment) -> Verdict {
-        rule.judge(
-            now.since(self.as_of()),
-            self.trusted(),
-            self.jitter_per_mille,
-        )
+        // A contract's window is what it says.
+        let jitter = match self.contract() {
+            0 => self.jitter_per_mille,
+            _ => 0,
+        };
+        rule.judge(now.since(self.as_of()), self.trusted(), jitter)
     }
 }
 

@@ -68,9 +68,14 @@ impl<S: Source> Inner<S> {
         (landed, is_joined)
     }
 
-    /// Starts loading a key unless that is under way, and waits for nothing.
-    pub(super) fn refresh(self: &Arc<Self>, key: &S::Key, cause: S::Cause, boarding: Boarding) {
-        drop(self.board(key, cause, boarding));
+    /// Starts loading a key unless that is under way, and waits for nothing. Returns whether it was.
+    pub(super) fn refresh(
+        self: &Arc<Self>,
+        key: &S::Key,
+        cause: S::Cause,
+        boarding: Boarding,
+    ) -> bool {
+        self.board(key, cause, boarding).1
     }
 
     fn board(
@@ -112,6 +117,9 @@ impl<S: Source> Inner<S> {
         let purpose = self.purpose(known.as_deref());
         let value = known.as_deref().map(|known| &**known);
         let loaded = self.tiers.source.load(key, value, purpose, cause).await;
+        if let (Ok(_), Some(under_way)) = (&loaded, &mut under_way) {
+            under_way.succeed();
+        }
         match loaded {
             Ok(Loaded::Value { value, as_of }) => {
                 let entry = self.tiers.entry(key, value, as_of, false);
@@ -143,9 +151,6 @@ impl<S: Source> Inner<S> {
                     known.end_eager();
                     self.tell_why(EventKind::RefreshFailed, key, known, Some(&error));
                 }
-                if let Some(under_way) = &mut under_way {
-                    under_way.fail();
-                }
                 Err(Failure::Failed(error))
             }
         }
@@ -154,14 +159,12 @@ impl<S: Source> Inner<S> {
     /// What a load of a key is for, of which this is held: what is under a contract is refreshed within
     /// the time for that.
     fn purpose(&self, known: Option<&Entry<S::Value>>) -> Purpose {
-        let governing = known.and_then(|known| Some((known, self.tiers.governing(known)?)));
-        let Some((known, governing)) = governing else {
+        let Some(governing) = known.and_then(|known| self.tiers.governing(known)) else {
             return Purpose::Read;
         };
-        let age = self.clock.now().since(known.as_of());
-        let timeout = self.tiers.contracts.config().unwrap_or_default();
+        let config = self.tiers.contracts.config().unwrap_or_default();
         Purpose::Refresh {
-            within: governing.patience(age, timeout.refresh_timeout),
+            within: config.refresh_timeout,
             from: governing.contract.refresh_from.clone(),
         }
     }
@@ -257,8 +260,11 @@ impl<S: Source> Inner<S> {
         self.restore_one(key).await;
         // What is stale would have been answered at once, had it been here when it was asked for.
         self.tiers.peek(key).filter(suits).filter(|entry| {
-            let verdict = self.tiers.judge(entry, self.clock.now());
-            matches!(verdict, Verdict::Fresh { .. } | Verdict::Stale)
+            match self.tiers.judge(entry, self.clock.now()) {
+                Verdict::Fresh { .. } => true,
+                Verdict::Stale => self.tiers.governing(entry).is_none(),
+                Verdict::Overdue | Verdict::Expired => false,
+            }
         })
     }
 

@@ -29,10 +29,9 @@ impl<S: Source> Inner<S> {
         if let Verdict::Fresh { remaining } = entry.judge(&governing.rule, now) {
             return Ok(Served::hit(entry, remaining).under(governing));
         }
-        let error = match self.refreshed(key, &entry, governing, cause).await {
-            Ok(served) if served.outcome != Outcome::Stale => return Ok(served),
-            // Slower than its window is long.
-            Ok(_) => ReadError::Late,
+        let refreshed = self.refreshed(key, &entry, governing, cause, stand_ins);
+        let error = match refreshed.await {
+            Ok(served) => return Ok(served),
             Err(gone @ ReadError::Gone(..)) => return Err(gone),
             Err(error) => error,
         };
@@ -51,6 +50,7 @@ impl<S: Source> Inner<S> {
         entry: &Entry<S::Value>,
         governing: &Contract<S>,
         cause: S::Cause,
+        stand_ins: StandIns,
     ) -> Read<S> {
         let now = self.clock.now();
         if let Some(Absence::Failed(error)) = self.tiers.absences.get(key, now) {
@@ -60,13 +60,16 @@ impl<S: Source> Inner<S> {
         let config = self.tiers.contracts.config().unwrap_or_default();
         let patience = governing.patience(age, config.refresh_timeout);
         match tokio::time::timeout(patience, self.load(key, cause, None)).await {
-            Ok(landed) => self.landed(key, landed).map(Served::past_window),
+            Ok(landed) => {
+                let read = self.landed(key, landed, stand_ins);
+                read.map(Served::past_window)
+            }
             Err(_) => Err(ReadError::Late),
         }
     }
 
     /// What is answered instead of a value that could not be refreshed.
-    fn degrade(
+    pub(super) fn degrade(
         &self,
         key: &S::Key,
         entry: Arc<Entry<S::Value>>,
@@ -163,7 +166,7 @@ impl<S: Source> Inner<S> {
             // What is held is too old, whatever its grace is.
             (Err(Failure::Failed(error)), _) => Err(ReadError::Failed(error)),
             (Err(Failure::Crashed), _) => Err(ReadError::Crashed),
-            landed => self.landed(key, landed),
+            landed => self.landed(key, landed, StandIns::Refused),
         }
     }
 }

@@ -34,7 +34,7 @@ impl<S: Source> Inner<S> {
         stand_ins: StandIns,
     ) -> Read<S> {
         let Some(entry) = self.tiers.get(key) else {
-            return self.read_absent(key, cause).await;
+            return self.read_absent(key, cause, stand_ins).await;
         };
         if let Some(governing) = self.tiers.governing(&entry) {
             let reading = self.read_governed(key, entry, &governing, cause, stand_ins);
@@ -70,7 +70,7 @@ impl<S: Source> Inner<S> {
             }
             return Ok(Served::stale(entry));
         }
-        let read = self.read_absent(key, cause);
+        let read = self.read_absent(key, cause, StandIns::Refused);
         let result = match self.tiers.config.soft_timeout {
             // What somebody said had changed is worth waiting for.
             Some(patience) if usable && entry.trusted() != Trust::Doubted => {
@@ -106,18 +106,28 @@ impl<S: Source> Inner<S> {
     }
 
     /// Reads a key of which nothing usable is held.
-    async fn read_absent(self: &Arc<Self>, key: &S::Key, cause: S::Cause) -> Read<S> {
+    async fn read_absent(
+        self: &Arc<Self>,
+        key: &S::Key,
+        cause: S::Cause,
+        stand_ins: StandIns,
+    ) -> Read<S> {
         match self.tiers.absences.get(key, self.clock.now()) {
             Some(Absence::Gone(how)) => return Err(ReadError::Gone(how, Outcome::Negative)),
             Some(Absence::Failed(error)) => return Err(ReadError::Failed(error)),
             None => {}
         }
         let landed = self.load(key, cause, None).await;
-        self.landed(key, landed)
+        self.landed(key, landed, stand_ins)
     }
 
     /// What a reader gets from the load it waited for.
-    pub(super) fn landed(&self, key: &S::Key, (landed, collapsed): (Landed<S>, bool)) -> Read<S> {
+    pub(super) fn landed(
+        &self,
+        key: &S::Key,
+        (landed, collapsed): (Landed<S>, bool),
+        stand_ins: StandIns,
+    ) -> Read<S> {
         let outcome = match self.tiers.memory {
             Some(_) => Outcome::Miss,
             None => Outcome::Bypass,
@@ -129,17 +139,22 @@ impl<S: Source> Inner<S> {
                 let held = self.tiers.peek(key);
                 let is_kept = held.is_some_and(|held| Arc::ptr_eq(&held, &entry));
                 let governing = self.tiers.governing(&entry);
-                let served = match self.tiers.judge(&entry, now) {
-                    Verdict::Fresh { remaining } => Served {
-                        outcome,
-                        collapsed,
-                        is_kept,
-                        ..Served::hit(entry, remaining)
-                    },
+                match (self.tiers.judge(&entry, now), governing) {
+                    (Verdict::Fresh { remaining }, governing) => {
+                        let served = Served {
+                            outcome,
+                            collapsed,
+                            is_kept,
+                            ..Served::hit(entry, remaining)
+                        };
+                        Ok(served.under_any(governing.as_deref()))
+                    }
                     // Written or invalidated again while we waited, or slower than its window is long.
-                    Verdict::Stale | Verdict::Overdue | Verdict::Expired => Served::stale(entry),
-                };
-                Ok(served.under_any(governing.as_deref()))
+                    (_, None) => Ok(Served::stale(entry)),
+                    (_, Some(governing)) => {
+                        self.degrade(key, entry, &governing, stand_ins, ReadError::Late)
+                    }
+                }
             }
             Err(Failure::Gone(how)) => Err(ReadError::Gone(how, outcome)),
             Err(Failure::Failed(error)) => {

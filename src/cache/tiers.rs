@@ -129,7 +129,7 @@ impl<S: Source> Tiers<S> {
     pub fn govern(&self, key: &S::Key) {
         let Some(entry) = self.peek(key) else { return };
         let contract = self.contracts.number_of(|| self.source.encode_key(key));
-        if contract != entry.contract() {
+        if contract != entry.contract() || contract != 0 && entry.slot() == 0 {
             self.contracts.release(&entry);
             entry.set_contract(contract);
             self.contracts.hold(key, None, &entry);
@@ -231,6 +231,8 @@ impl<S: Source> Tiers<S> {
         key: &S::Key,
         entry: &Arc<Entry<S::Value>>,
     ) -> bool {
+        // Looked up under the fence: contracts may have changed since the entry was made.
+        entry.set_contract(self.contracts.number_of(|| self.source.encode_key(key)));
         let before = memory.peek(key);
         let (kept, evicted) = memory.insert(key.clone(), Arc::clone(entry));
         match (kept, &before) {

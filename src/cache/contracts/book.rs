@@ -4,6 +4,7 @@
 //! what there is. Statistics follow from the changes: at each tick every contract's keys count as
 //! checked, and those of them that are fresh as found fresh.
 
+use super::record::{Happening, Phase, Record};
 use super::table::ContractNumber;
 use super::urgency::{Reading, Urgency};
 use crate::cache::contract::ContractStats;
@@ -42,59 +43,8 @@ pub struct Book<K> {
     /// How long to wait after a first failure; doubles from one to the next.
     first_pause: Duration,
     last_pause: Duration,
-}
-
-/// Something that operators want to know.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Happening<K> {
-    /// What.
-    pub what: What,
-    /// To which key.
-    pub key: K,
-    /// Under which contract.
-    pub contract: ContractNumber,
-    /// How old its value is.
-    pub age: Duration,
-}
-
-/// What happened to a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum What {
-    /// Its window passed.
-    Violated,
-    /// It is fresh again.
-    Recovered,
-    /// Its grace passed too.
-    Exhausted,
-}
-
-#[derive(Debug)]
-struct Record<K> {
-    key: K,
-    contract: ContractNumber,
-    /// As of when its value is right.
-    as_of: Moment,
-    /// Whether that still stands.
-    is_trusted: bool,
-    phase: Phase,
-    /// Whether operators were told that its window passed.
-    is_told: bool,
-    /// Loads of it under way.
-    loading: u32,
-    /// Refreshes that failed since one succeeded.
-    failures: u32,
-    /// Not to be tried before.
-    not_before: Moment,
-    timer: Option<Moment>,
-    urgency: Option<Urgency>,
-    reading: Reading,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Phase {
-    Fresh,
-    Stale,
-    Exhausted,
+    /// The newest time that anything was done at.
+    newest: Moment,
 }
 
 /// When a key is looked at. What gets worse by itself is only seen at a tick, so that statistics are those
@@ -127,6 +77,7 @@ impl<K: Clone + PartialEq> Book<K> {
             accounts: Vec::new(),
             first_pause,
             last_pause,
+            newest: Moment::default(),
         }
     }
 
@@ -224,8 +175,10 @@ impl<K: Clone + PartialEq> Book<K> {
         (as_of, is_trusted): (Moment, bool),
         now: Moment,
         uses: Uses<'_>,
-    ) -> Option<Happening<K>> {
-        let record = self.record(slot)?;
+    ) -> Vec<Happening<K>> {
+        let Some(record) = self.record(slot) else {
+            return Vec::new();
+        };
         record.as_of = as_of;
         record.is_trusted = is_trusted;
         if is_trusted {
@@ -235,13 +188,18 @@ impl<K: Clone + PartialEq> Book<K> {
         self.advance(slot, now, uses, At::Any)
     }
 
-    /// A load of a key has begun. Counted as a refresh.
-    pub fn begin(&mut self, slot: Slot, now: Moment, uses: Uses<'_>) -> Option<Happening<K>> {
-        let record = self.record(slot)?;
+    /// A load of `key` has begun. Counted as a refresh. `None` if the slot is another key's by now.
+    pub fn begin(
+        &mut self,
+        (slot, key): (Slot, &K),
+        now: Moment,
+        uses: Uses<'_>,
+    ) -> Option<Vec<Happening<K>>> {
+        let record = self.record(slot).filter(|record| record.key == *key)?;
         record.loading += 1;
         let contract = record.contract;
         self.stats_mut(contract)?.refreshes_triggered += 1;
-        self.advance(slot, now, uses, At::Any)
+        Some(self.advance(slot, now, uses, At::Any))
     }
 
     /// A load of `key` that had begun has ended. The slot may be another key's by now.
@@ -251,22 +209,36 @@ impl<K: Clone + PartialEq> Book<K> {
         has_failed: bool,
         now: Moment,
         uses: Uses<'_>,
-    ) -> Option<Happening<K>> {
+    ) -> Vec<Happening<K>> {
         let (first, last) = (self.first_pause, self.last_pause);
-        let record = self.record(slot).filter(|record| record.key == *key)?;
+        let Some(record) = self.record(slot).filter(|record| record.key == *key) else {
+            return Vec::new();
+        };
         record.loading = record.loading.saturating_sub(1);
         let contract = record.contract;
         if has_failed {
             record.failures += 1;
             let doubled = first.saturating_mul(2_u32.saturating_pow(record.failures - 1));
             record.not_before = now + doubled.min(last);
-            self.stats_mut(contract)?.refreshes_failed += 1;
+            if let Some(stats) = self.stats_mut(contract) {
+                stats.refreshes_failed += 1;
+            }
         }
         self.advance(slot, now, uses, At::Any)
     }
 
+    /// A refresh of `key` was due, and somebody was loading it already: that may be a load from before
+    /// the key was in the book, of whose end nobody will tell. So it is looked at again.
+    pub fn postpone(&mut self, (slot, key): (Slot, &K), now: Moment, uses: Uses<'_>) {
+        let pause = self.first_pause;
+        if let Some(record) = self.record(slot).filter(|record| record.key == *key) {
+            record.not_before = record.not_before.max(now + pause);
+            self.advance(slot, now, uses, At::Any);
+        }
+    }
+
     /// Looks at a key again: somebody has read it.
-    pub fn wake(&mut self, slot: Slot, now: Moment, uses: Uses<'_>) -> Option<Happening<K>> {
+    pub fn wake(&mut self, slot: Slot, now: Moment, uses: Uses<'_>) -> Vec<Happening<K>> {
         self.advance(slot, now, uses, At::Any)
     }
 
@@ -301,7 +273,7 @@ impl<K: Clone + PartialEq> Book<K> {
 
     /// The most urgent keys to refresh, `room` of them at most. Whoever is not refreshed after all comes
     /// up again when it changes next.
-    pub fn next(&mut self, room: usize, now: Moment, uses: Uses<'_>) -> Vec<(K, Moment)> {
+    pub fn next(&mut self, room: usize, now: Moment, uses: Uses<'_>) -> Vec<(K, Slot, Moment)> {
         let mut next = Vec::new();
         while next.len() < room {
             let Some((_, slot)) = self.waiting.pop_first() else {
@@ -313,14 +285,28 @@ impl<K: Clone + PartialEq> Book<K> {
             record.urgency = None;
             let (key, as_of, contract) = (record.key.clone(), record.as_of, record.contract);
             if !self.is_idle(contract, slot, now, uses) {
-                next.push((key, as_of));
+                next.push((key, slot, as_of));
             }
         }
         next
     }
 
     /// Brings a key up to date with time and with what happened to it.
-    fn advance(&mut self, slot: Slot, now: Moment, uses: Uses<'_>, at: At) -> Option<Happening<K>> {
+    fn advance(&mut self, slot: Slot, now: Moment, uses: Uses<'_>, at: At) -> Vec<Happening<K>> {
+        let changed = self.change(slot, now, uses, at);
+        changed.unwrap_or_default()
+    }
+
+    fn change(
+        &mut self,
+        slot: Slot,
+        now: Moment,
+        uses: Uses<'_>,
+        at: At,
+    ) -> Option<Vec<Happening<K>>> {
+        // Whoever waited for the book comes with a time that is over.
+        self.newest = self.newest.max(now);
+        let now = self.newest;
         let contract = self.record(slot)?.contract;
         let terms = self.terms(contract)?;
         let is_idle = self.is_idle(contract, slot, now, uses);
@@ -341,7 +327,7 @@ impl<K: Clone + PartialEq> Book<K> {
             false => Some(now),
         };
         let (timer, urgency, phase) = (record.timer, record.urgency, record.phase);
-        let happening = record.tell(before, is_idle, now);
+        let happened = record.tell(before, is_idle, now);
         if timer != old_timer {
             self.timers.extend(timer.map(|timer| (timer, slot)));
             if let Some(old) = old_timer {
@@ -359,7 +345,7 @@ impl<K: Clone + PartialEq> Book<K> {
             .saturating_sub(u64::from(before == Phase::Fresh));
         let is_exhausted = before != Phase::Exhausted && phase == Phase::Exhausted;
         stats.grace_exhausted += u64::from(is_exhausted);
-        happening
+        Some(happened)
     }
 
     fn is_idle(&self, contract: ContractNumber, slot: Slot, now: Moment, uses: Uses<'_>) -> bool {
@@ -382,61 +368,5 @@ impl<K: Clone + PartialEq> Book<K> {
     fn stats_mut(&mut self, contract: ContractNumber) -> Option<&mut ContractStats> {
         let account = self.accounts.get_mut(usize::from(contract))?;
         Some(&mut account.stats)
-    }
-}
-
-// === impl Record ===
-
-impl<K: Clone> Record<K> {
-    fn phase_at(&self, terms: &Terms, now: Moment) -> Phase {
-        let age = now.since(self.as_of);
-        if age > terms.window + terms.grace {
-            Phase::Exhausted
-        } else if age > terms.window || !self.is_trusted {
-            Phase::Stale
-        } else {
-            Phase::Fresh
-        }
-    }
-
-    fn wants_refresh(&self, terms: &Terms, now: Moment) -> bool {
-        let is_due = now.since(self.as_of) > terms.due_after || !self.is_trusted;
-        is_due && self.loading == 0 && now >= self.not_before
-    }
-
-    /// When it changes by itself, after `now`. Bounds are passed the millisecond after.
-    fn next_change(&self, terms: &Terms, now: Moment) -> Option<Moment> {
-        let past = |bound| self.as_of + bound + Duration::from_millis(1);
-        let bounds = [
-            past(terms.due_after),
-            past(terms.window),
-            past(terms.window + terms.grace),
-            self.not_before,
-        ];
-        bounds.into_iter().filter(|at| *at > now).min()
-    }
-
-    fn tell(&mut self, before: Phase, is_idle: bool, now: Moment) -> Option<Happening<K>> {
-        let what = match (before, self.phase) {
-            (Phase::Fresh, Phase::Fresh) => return None,
-            (_, Phase::Fresh) => What::Recovered,
-            (Phase::Fresh, Phase::Stale) => What::Violated,
-            (Phase::Stale | Phase::Fresh, Phase::Exhausted) => What::Exhausted,
-            _ => return None,
-        };
-        // What nobody reads nobody was promised: that its window passed is no news, nor that it is back.
-        let is_news = match what {
-            What::Recovered => std::mem::take(&mut self.is_told),
-            What::Violated | What::Exhausted => {
-                self.is_told |= !is_idle;
-                !is_idle
-            }
-        };
-        is_news.then(|| Happening {
-            what,
-            key: self.key.clone(),
-            contract: self.contract,
-            age: now.since(self.as_of),
-        })
     }
 }

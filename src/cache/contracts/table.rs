@@ -3,6 +3,7 @@
 use crate::cache::contract::{Contract, Pattern};
 use crate::cache::freshness::Rule;
 use rustc_hash::FxHashMap;
+use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -28,6 +29,8 @@ pub struct Table<F>(RwLock<Arc<InForce<F>>>);
 struct InForce<F> {
     /// By number, less one.
     by_number: Vec<Option<Arc<Governing<F>>>>,
+    /// Those of them that are not in force any more.
+    retired: BTreeSet<ContractNumber>,
     exact: FxHashMap<Box<[u8]>, ContractNumber>,
     prefixes: FxHashMap<Box<[u8]>, ContractNumber>,
     /// How long the prefixes are, the longest first.
@@ -54,50 +57,64 @@ impl<F> Governing<F> {
 // === impl Table ===
 
 impl<F: PartialEq> Table<F> {
-    /// Puts `contracts` in force in place of all others. Contracts that are as before keep their
-    /// numbers. Returns the numbers that mean something else now, or nothing any more.
-    pub fn replace(&self, contracts: Vec<Contract<F>>, threshold: f64) -> Vec<ContractNumber> {
+    /// Puts `contracts` in force in place of all others. Contracts that are as before keep their numbers;
+    /// those that are not any more stay readable by theirs until [`Table::retire`], because values
+    /// are still under them. `open` is called with what is new before it is in force. Returns whether
+    /// anything has changed.
+    pub fn replace(
+        &self,
+        contracts: Vec<Contract<F>>,
+        threshold: f64,
+        open: impl FnOnce(&[(ContractNumber, Arc<Governing<F>>)]),
+    ) -> bool {
         let before = self.in_force();
         let mut by_number = before.by_number.clone();
-        let mut changed = Vec::new();
-        for (place, number) in by_number.iter_mut().zip(1..) {
-            let is_kept = place
-                .as_ref()
-                .is_some_and(|kept| contracts.contains(&kept.contract));
-            if place.is_some() && !is_kept {
-                *place = None;
-                changed.push(number);
-            }
-        }
+        let is_kept = |held: &Arc<Governing<F>>| contracts.contains(&held.contract);
+        let numbered = by_number.iter().zip(1..);
+        let retired: BTreeSet<ContractNumber> = numbered
+            .filter(|(place, _)| place.as_ref().is_some_and(|held| !is_kept(held)))
+            .map(|(_, number)| number)
+            .collect();
         let is_new = |contract: &Contract<F>| {
             let mut kept = by_number.iter().flatten();
             !kept.any(|kept| kept.contract == *contract)
         };
-        let added: Vec<_> = contracts.into_iter().filter(is_new).collect();
-        for contract in added {
-            let governing = Some(Arc::new(Governing::new(contract, threshold)));
-            // A number that has just become free is still on values, until they are looked at again.
-            let free = by_number
-                .iter_mut()
-                .zip(1..)
-                .find(|(place, number)| place.is_none() && !changed.contains(number));
-            match free {
-                Some((place, number)) => {
-                    *place = governing;
-                    changed.push(number);
-                }
-                None => {
-                    by_number.push(governing);
-                    changed.extend(ContractNumber::try_from(by_number.len()));
-                }
+        let new: Vec<_> = contracts.into_iter().filter(is_new).collect();
+        let mut opened = Vec::new();
+        for contract in new {
+            let governing = Arc::new(Governing::new(contract, threshold));
+            let free = by_number.iter().position(Option::is_none);
+            let at = free.unwrap_or_else(|| {
+                by_number.push(None);
+                by_number.len() - 1
+            });
+            if let (Some(place), Ok(number)) = (by_number.get_mut(at), u16::try_from(at + 1)) {
+                *place = Some(Arc::clone(&governing));
+                opened.push((number, governing));
             }
         }
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(InForce::new(by_number));
-        changed
+        let is_changed = !opened.is_empty() || !retired.is_empty();
+        open(&opened);
+        self.put(InForce::new(by_number, retired));
+        is_changed
     }
 }
 
 impl<F> Table<F> {
+    /// Forgets the contracts that are not in force any more: no value is under them. Returns their
+    /// numbers, which are free.
+    pub fn retire(&self) -> Vec<ContractNumber> {
+        let before = self.in_force();
+        let mut by_number = before.by_number.clone();
+        for (place, number) in by_number.iter_mut().zip(1..) {
+            if before.retired.contains(&number) {
+                *place = None;
+            }
+        }
+        self.put(InForce::new(by_number, BTreeSet::new()));
+        before.retired.iter().copied().collect()
+    }
+
     /// The contract with this number.
     pub fn get(&self, number: ContractNumber) -> Option<Arc<Governing<F>>> {
         let at = usize::from(number.checked_sub(1)?);
@@ -113,13 +130,18 @@ impl<F> Table<F> {
         in_force.number_of(&key())
     }
 
-    /// All contracts with their numbers.
+    /// All contracts in force with their numbers.
     pub fn all(&self) -> Vec<(ContractNumber, Arc<Governing<F>>)> {
         let in_force = self.in_force();
         let numbered = in_force.by_number.iter().zip(1..);
         numbered
+            .filter(|(_, number)| !in_force.retired.contains(number))
             .filter_map(|(governing, number)| Some((number, governing.clone()?)))
             .collect()
+    }
+
+    fn put(&self, in_force: InForce<F>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(in_force);
     }
 
     fn in_force(&self) -> Arc<InForce<F>> {
@@ -134,22 +156,27 @@ impl<F> Table<F> {
 
 impl<F> Default for Table<F> {
     fn default() -> Self {
-        Self(RwLock::new(Arc::new(InForce::new(Vec::new()))))
+        Self(RwLock::new(Arc::new(InForce::new(
+            Vec::new(),
+            BTreeSet::new(),
+        ))))
     }
 }
 
 // === impl InForce ===
 
 impl<F> InForce<F> {
-    fn new(by_number: Vec<Option<Arc<Governing<F>>>>) -> Self {
+    fn new(by_number: Vec<Option<Arc<Governing<F>>>>, retired: BTreeSet<ContractNumber>) -> Self {
         let mut in_force = Self {
             by_number: Vec::new(),
+            retired: BTreeSet::new(),
             exact: FxHashMap::default(),
             prefixes: FxHashMap::default(),
             lengths: Vec::new(),
         };
         for (governing, number) in by_number.iter().zip(1..) {
-            match governing.as_ref().map(|held| &held.contract.pattern) {
+            let governing = governing.as_ref().filter(|_| !retired.contains(&number));
+            match governing.map(|held| &held.contract.pattern) {
                 Some(Pattern::Exact(key)) => in_force.exact.insert(key.clone(), number),
                 Some(Pattern::Prefix(prefix)) => in_force.prefixes.insert(prefix.clone(), number),
                 None => None,
@@ -163,6 +190,7 @@ impl<F> InForce<F> {
         in_force.lengths.dedup();
         Self {
             by_number,
+            retired,
             ..in_force
         }
     }
@@ -207,32 +235,39 @@ pub(super) mod tests {
         Some(Arc::clone(&table.get(number)?.contract.name))
     }
 
+    /// Puts contracts in force; returns the numbers that were opened.
+    fn put(table: &Table<String>, contracts: Vec<Contract<String>>) -> Vec<ContractNumber> {
+        let mut numbers = Vec::new();
+        table.replace(contracts, 0.8, |opened| {
+            numbers.extend(opened.iter().map(|(number, _)| *number));
+        });
+        numbers
+    }
+
     #[test]
-    fn contracts_that_stay_keep_their_numbers_and_freed_numbers_rest_for_one_change() {
+    fn contracts_that_stay_keep_their_numbers_and_those_that_go_are_read_until_nothing_is_under_them()
+     {
         let table = Table::default();
-        let of = |table: &Table<String>, key: &str| table.number_of(|| key.as_bytes().to_vec());
-        assert_eq!(of(&table, "a"), 0);
+        let of = |key: &str| table.number_of(|| key.as_bytes().to_vec());
+        assert_eq!(of("a"), 0);
         assert_eq!(
-            table.replace(vec![contract("a", 1), contract("b", 1)], 0.8),
+            put(&table, vec![contract("a", 1), contract("b", 1)]),
             [1, 2]
         );
-        let b = of(&table, "b");
-        assert_eq!(
-            table.replace(vec![contract("b", 1), contract("c", 1)], 0.8),
-            [1, 3]
-        );
-        assert_eq!(
-            (of(&table, "a"), of(&table, "b"), of(&table, "c")),
-            (0, b, 3)
-        );
+        let b = of("b");
+        assert_eq!(put(&table, vec![contract("b", 1), contract("c", 1)]), [3]);
+        assert_eq!((of("a"), of("b"), of("c")), (0, b, 3));
+        assert!(table.get(1).is_some() && table.all().len() == 2);
+        assert_eq!(table.retire(), [1]);
+        assert!(table.get(1).is_none());
         // The same name with other terms is another promise.
-        assert_eq!(
-            table.replace(vec![contract("b", 2), contract("c", 1)], 0.8),
-            [2, 1]
-        );
-        assert_eq!(of(&table, "b"), 1);
-        assert_eq!(table.replace(Vec::new(), 0.8), [1, 3]);
-        assert_eq!(of(&table, "b"), 0);
+        assert_eq!(put(&table, vec![contract("b", 2), contract("c", 1)]), [1]);
+        assert_eq!(of("b"), 1);
+        assert_eq!(table.get(2).unwrap().contract, contract("b", 1));
+        assert_eq!(table.retire(), [2]);
+        assert!(!table.replace(vec![contract("c", 1), contract("b", 2)], 0.8, |_| ()));
+        assert!(put(&table, Vec::new()).is_empty());
+        assert_eq!((of("b"), table.retire()), (0, vec![1, 3]));
     }
 
     proptest! {
@@ -241,7 +276,7 @@ pub(super) mod tests {
             patterns in proptest::collection::btree_set("[ab]{0,4}\\*?", 0..12), key in "[ab]{0,5}",
         ) {
             let table = Table::default();
-            table.replace(patterns.iter().map(|pattern| contract(pattern, 1)).collect(), 0.8);
+            put(&table, patterns.iter().map(|pattern| contract(pattern, 1)).collect());
             let expected = patterns
                 .iter()
                 .filter(|pattern| contract(pattern, 1).pattern.matches(key.as_bytes()))

@@ -1,6 +1,7 @@
 //! The book against a scan of every key at every tick.
 
-use super::book::{Book, Slot, Terms, What};
+use super::book::{Book, Slot, Terms};
+use super::record::What;
 use crate::cache::contract::ContractStats;
 use crate::clock::Moment;
 use proptest::prelude::*;
@@ -159,7 +160,7 @@ impl Both {
         if let Some(seen) = self.scan.keys.get_mut(&key) {
             seen.loading += 1;
             self.scan.stats[usize::from(seen.contract)].refreshes_triggered += 1;
-            self.book.begin(seen.slot, self.now, &uses);
+            self.book.begin((seen.slot, &key), self.now, &uses);
         }
     }
 
@@ -190,7 +191,7 @@ impl Both {
             .map(|(key, _)| *key)
             .collect();
         let next = self.book.next(100, now, &uses).into_iter();
-        let mut next: Vec<u8> = next.map(|(key, _)| key).collect();
+        let mut next: Vec<u8> = next.map(|(key, ..)| key).collect();
         next.sort_unstable();
         prop_assert_eq!(&next, &due);
         // Whoever is due is loaded.
@@ -292,7 +293,7 @@ fn a_key_is_refreshed_at_the_first_tick_past_the_threshold_and_told_of_when_its_
         assert_eq!(told, Vec::from_iter(what), "{millis}");
     }
     let back = book.set(slot, (at(7000), true), at(7010), &uses);
-    assert_eq!(back.unwrap().what, What::Recovered);
+    assert_eq!(back.first().map(|back| back.what), Some(What::Recovered));
 }
 
 #[test]
@@ -307,13 +308,62 @@ fn a_key_that_failed_rests_for_a_tick_then_twice_as_long_and_never_longer_than_t
     let mut last = now;
     for _ in 0..2000 {
         book.tick(now, 9, &uses, &mut Vec::new());
-        for (key, _) in book.next(1, now, &uses) {
+        for (key, ..) in book.next(1, now, &uses) {
             rests.push(now.since(last).as_millis());
             last = now;
-            book.begin(slot, now, &uses);
+            book.begin((slot, &key), now, &uses);
             book.end((slot, &key), true, now, &uses);
         }
         now = now + Duration::from_millis(1);
     }
     assert_eq!(rests, [0, 50, 100, 200, 300, 300, 300, 300, 300]);
+}
+
+#[test]
+fn a_window_that_passes_together_with_its_grace_is_told_as_both() {
+    let mut book = Book::new(Duration::from_millis(50), Duration::from_secs(1));
+    book.open(1, Some(terms(100, 80, 0, 0)));
+    let (start, uses) = (Moment::from_millis(1_000_000), |_: Slot| (None, 0));
+    let slot = book.enter("key", 1, (start, true), 9).unwrap();
+    book.set(slot, (start, true), start, &uses);
+    let mut happened = Vec::new();
+    book.tick(start + Duration::from_millis(150), 9, &uses, &mut happened);
+    let told: Vec<_> = happened.iter().map(|happening| happening.what).collect();
+    assert_eq!(told, [What::Violated, What::Exhausted]);
+}
+
+#[test]
+fn a_load_of_a_key_that_left_says_nothing_about_the_one_that_has_its_slot_now() {
+    let mut book = Book::new(Duration::from_millis(50), Duration::from_secs(1));
+    book.open(1, Some(terms(100, 80, 100, 0)));
+    let (now, uses) = (Moment::from_millis(1_000_000), |_: Slot| (None, 0));
+    let slot = book.enter("a", 1, (now, true), 9).unwrap();
+    book.strike(slot);
+    assert_eq!(book.enter("b", 1, (now, true), 9), Some(slot));
+    book.set(slot, (now, true), now, &uses);
+    assert!(book.begin((slot, &"a"), now, &uses).is_none());
+    book.end((slot, &"a"), true, now, &uses);
+    assert_eq!(book.stats(1).refreshes_triggered, 0);
+    let later = now + Duration::from_millis(81);
+    book.tick(later, 9, &uses, &mut Vec::new());
+    assert_eq!(book.next(9, later, &uses).len(), 1);
+}
+
+#[test]
+fn a_refresh_that_joins_another_load_comes_up_again() {
+    let mut book = Book::new(Duration::from_millis(50), Duration::from_secs(1));
+    book.open(1, Some(terms(100, 80, 0, 0)));
+    let (mut now, uses) = (Moment::from_millis(1_000_000), |_: Slot| (None, 0));
+    let slot = book.enter("a", 1, (now, true), 9).unwrap();
+    book.set(slot, (now, true), now, &uses);
+    let mut came_up = 0;
+    for _ in 0..100 {
+        now = now + Duration::from_millis(50);
+        book.tick(now, 9, &uses, &mut Vec::new());
+        for (key, slot, _) in book.next(9, now, &uses) {
+            came_up += 1;
+            book.postpone((slot, &key), now, &uses);
+        }
+    }
+    assert!(came_up > 90, "{came_up}");
 }

@@ -1,6 +1,7 @@
 //! The tick: lets time pass over the book, and starts the refreshes that are due.
 
 use super::Contracts;
+use super::book::Slot;
 use crate::cache::contract::{Contract, ContractStats};
 use crate::cache::flight::Boarding;
 use crate::cache::{Cache, Source};
@@ -30,6 +31,7 @@ impl<S: Source> Cache<S> {
         for (key, _) in self.select(|_, _| true) {
             self.inner.fence.in_order(|| tiers.govern(&key));
         }
+        tiers.contracts.retire();
     }
 
     /// How the contract of this name was kept; `None` where none is in force.
@@ -66,13 +68,15 @@ impl<S: Source> Cache<S> {
             tokio::task::yield_now().await;
         }
         let room = inner.tiers.source.room_for_refreshes();
-        for (key, as_of, permit) in contracts.due(room, now) {
+        for (key, slot, as_of, permit) in contracts.due(room, now) {
             let boarding = Boarding {
                 // Whatever brought something newer meanwhile has done it already.
                 needed_as_of: Some(as_of + Duration::from_millis(1)),
                 permit: Some(permit),
             };
-            inner.refresh(&key, cause(), boarding);
+            if inner.refresh(&key, cause(), boarding) {
+                contracts.postpone(slot, &key, now);
+            }
         }
     }
 }
@@ -100,17 +104,21 @@ impl<K: Clone + PartialEq, F> Contracts<K, F> {
         is_all
     }
 
+    fn postpone(&self, slot: Slot, key: &K, now: Moment) {
+        self.lock().postpone((slot, key), now, &self.uses());
+    }
+
     /// The most urgent refreshes for which there is room, and the room.
-    fn due(&self, room: usize, now: Moment) -> Vec<(K, Moment, OwnedSemaphorePermit)> {
+    fn due(&self, room: usize, now: Moment) -> Vec<(K, Slot, Moment, OwnedSemaphorePermit)> {
         let room = room.min(self.permits.available_permits());
         if room == 0 {
             return Vec::new();
         }
         let uses = self.uses();
         let next = self.lock().next(room, now, &uses);
-        let with_permit = |(key, as_of)| {
+        let with_permit = |(key, slot, as_of)| {
             let permit = Arc::clone(&self.permits).try_acquire_owned().ok()?;
-            Some((key, as_of, permit))
+            Some((key, slot, as_of, permit))
         };
         next.into_iter().filter_map(with_permit).collect()
     }

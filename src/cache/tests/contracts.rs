@@ -399,3 +399,55 @@ async fn what_a_listing_is_about_to_confirm_is_not_asked_for_one_by_one() {
     assert_eq!(bench.get(7).await.unwrap().1, Outcome::Hit);
     assert_eq!(bench.loads(), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_load_that_takes_longer_than_the_window_is_answered_as_the_contract_says() {
+    for (on_degrade, expected) in [
+        (Degrade::ServeStale, Ok(Outcome::Stale)),
+        (Degrade::ReturnError, Err(Outcome::Error)),
+        (Degrade::ServeFallback, Ok(Outcome::Fallback)),
+    ] {
+        let (bench, _stop) = bench(thousand(), vec![contract(on_degrade)]);
+        bench.latency(millis(2500));
+        let read = bench.get(7).await.map(|(_, outcome)| outcome);
+        assert_eq!(read, expected, "{on_degrade:?}");
+        // Past its grace as well.
+        bench.latency(millis(5500));
+        let read = bench.get(8).await.map(|(_, outcome)| outcome);
+        assert_eq!(read, Err(Outcome::Error), "{on_degrade:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_is_not_cut_off_where_grace_ends() {
+    let strict = Contract {
+        fresh_within: SECOND,
+        grace_period: Duration::ZERO,
+        ..contract(Degrade::ReturnError)
+    };
+    let (bench, _stop) = bench(thousand(), vec![strict]);
+    bench.latency(millis(250));
+    bench.get(7).await.unwrap();
+    for _ in 0..200 {
+        tokio::time::sleep(millis(30)).await;
+        assert!(bench.get(7).await.is_ok());
+    }
+    assert_eq!(bench.stats("all").refreshes_failed, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_listing_spread_is_not_spread_under_a_contract_that_comes_later() {
+    let (bench, _stop) = bench(thousand(), Vec::new());
+    let listing = bench.cache.begin_listing();
+    for key in 0..100 {
+        bench
+            .cache
+            .confirm(&listing, &key, "v".to_owned(), bench.clock.now());
+    }
+    bench.cache.govern(vec![contract(Degrade::ReturnError)]);
+    *bench.cache.source().room.lock().unwrap() = Some(0);
+    tokio::time::sleep(millis(1990)).await;
+    for key in 0..100 {
+        assert_eq!(bench.get(key).await.unwrap().1, Outcome::Hit, "{key}");
+    }
+}
