@@ -25,8 +25,9 @@ pub(super) struct RateLimit {
     pace: Option<Arc<Mutex<Pace>>>,
 }
 
-/// When attempts begin. Pure. Never more than so many in any second, and up to as many at once: whoever
-/// comes first goes first.
+/// When attempts are let on. Pure. Never more than so many in any second, and up to as many at once: whoever
+/// comes first goes first. Behind it they may queue for a slot of the bulkhead, a second at most, and so
+/// begin closer together than they were let on.
 #[derive(Debug)]
 struct Pace {
     per_second: usize,
