@@ -69,9 +69,11 @@ impl Launch {
             .set("METRICS_ADDR", "127.0.0.1:0")
     }
 
-    /// `serve` before this inventory, stopping without a pause.
+    /// `serve` before this inventory, stopping without a pause, and looking after a second whether one that
+    /// went away is back.
     pub fn serve(upstream: &Upstream) -> Self {
         Self::new(&["serve"])
+            .set("CIRCUIT_RECOVERY_SECONDS", "1")
             .set("UPSTREAM_API", &upstream.url())
             .set("API_KEY", "k")
             .set("DRAIN_DELAY_SECONDS", "0")
