@@ -18,7 +18,7 @@ mod tests;
 pub use record::What;
 pub use table::{ContractNumber, Governing};
 
-use super::contract::{Contract, ContractStats, Degrade};
+use super::contract::{Contract, ContractStats};
 use super::entry::Entry;
 use super::freshness::Trust;
 use crate::clock::{Clock, Moment};
@@ -289,13 +289,13 @@ impl<F> Governing<F> {
         }
     }
 
-    /// How long a reader waits for a refresh of a value of this `age`: `most`, but not longer than the
-    /// value or its stand-in may answer instead.
+    /// How long a reader waits for a refresh of a value of this `age`: until its grace is over, and `most`
+    /// at most. The refresh itself is not cut off then.
     pub fn patience(&self, age: Duration, most: Duration) -> Duration {
         let last = self.contract.fresh_within + self.contract.grace_period;
-        match (self.contract.on_degrade, last.saturating_sub(age)) {
-            (Degrade::ReturnError, _) | (_, Duration::ZERO) => most,
-            (Degrade::ServeStale | Degrade::ServeFallback, left) => left.min(most),
+        match last.saturating_sub(age) {
+            Duration::ZERO => most,
+            left => left.min(most),
         }
     }
 }

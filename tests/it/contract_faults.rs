@@ -1,7 +1,7 @@
 //! What a reader of a product under a freshness contract gets whatever the inventory does: the second table of
 //! `docs/faults.md`, and each of its cells tried.
 
-use crate::fault_table::{FAULTS, Fault, PATH, rows_of_table, series, within};
+use crate::fault_table::{FAULTS, Fault, PATH, reads, rows_of_table, within};
 use crate::harness::{Answer, Setup, TestApp};
 use http::Method;
 use serde_json::{Value, json};
@@ -185,11 +185,7 @@ impl Trial {
     /// One read, and what it counts.
     async fn read(&self, cell: &Cell) {
         let (app, what) = (&self.app, &self.what);
-        let reads = format!(
-            "catalog_cache_requests_total{{outcome=\"{}\"}}",
-            cell.counted
-        );
-        let before = series(app, &reads).await;
+        let before = reads(app, cell.counted);
         let longest = Duration::from_millis(cell.within_ms);
         let began = app.clock.now();
         let answer = app.get(PATH).await;
@@ -202,7 +198,7 @@ impl Trial {
         // Only pauses between attempts are left to chance.
         let is_exact = took == longest || self.cached == Cached::Not;
         assert!(took <= longest && is_exact, "{what}: {took:?}");
-        assert_eq!(series(app, &reads).await, before + 1, "{what}");
+        assert_eq!(reads(app, cell.counted), before + 1, "{what}");
         let refused = cell.status == 503;
         assert_eq!(answer.header("retry-after").is_empty(), !refused, "{what}");
         if !refused {
@@ -337,13 +333,12 @@ async fn what_is_read_stays_fresh_where_a_refresh_ahead_comes_in_time() {
         let app = under(Policy::ReturnError).await;
         app.get(PATH).await;
         fault.begin(&app).await;
-        let hits = "catalog_cache_requests_total{outcome=\"hit\"}";
-        let before = series(&app, hits).await;
+        let before = reads(&app, "hit");
         for _ in 0..30 {
             app.later(Duration::from_secs(10)).await;
             app.get(PATH).await;
         }
-        assert_eq!(series(&app, hits).await, before + 30, "{}", fault.name);
+        assert_eq!(reads(&app, "hit"), before + 30, "{}", fault.name);
     }
 }
 
@@ -370,10 +365,9 @@ async fn a_fault_that_lasts_opens_the_circuit_and_the_copy_is_refreshed_once_tha
             _ => 30,
         };
         app.later(Duration::from_millis(secs * 1000 + 100)).await;
-        let hits = "catalog_cache_requests_total{outcome=\"hit\"}";
-        let before = series(&app, hits).await;
+        let before = reads(&app, "hit");
         app.get(PATH).await;
-        assert_eq!(series(&app, hits).await, before + 1, "{}", fault.name);
+        assert_eq!(reads(&app, "hit"), before + 1, "{}", fault.name);
         app.stop().await;
     }
 }
