@@ -91,7 +91,7 @@ async fn what_the_index_says_is_kept_no_longer_than_its_window_and_is_stale_beyo
     }
 
     away(&app, false);
-    app.later(Duration::from_secs(40)).await;
+    app.later(Duration::from_secs(90)).await;
     none_is_kept_longer_than(&app, 5).await;
 }
 
