@@ -24,6 +24,7 @@ use http::{HeaderValue, StatusCode};
 use http_body_util::BodyExt;
 use product_catalog::app::App;
 use product_catalog::demo::{Catalogue, Inventory};
+use product_catalog::http::Front;
 use product_catalog::telemetry;
 use product_catalog::upstream::transport::in_process;
 use std::cell::RefCell;
@@ -53,7 +54,7 @@ struct Stage {
     runtime: Runtime,
     app: App,
     /// The least there can be: a router of one route that answers with a body of the same size.
-    bare: Router,
+    bare: Front,
     etag: HeaderValue,
     products: usize,
 }
@@ -160,7 +161,7 @@ impl Stage {
         let mut stage = Self {
             runtime,
             app,
-            bare: Router::new(),
+            bare: Front::new(Router::new(), None),
             etag: HeaderValue::from_static("\"\""),
             products,
         };
@@ -176,10 +177,11 @@ impl Stage {
         self.etag = etag.context("a product without a tag")?.clone();
         let body = self.runtime.block_on(answer.into_body().collect())?;
         let body: Bytes = body.to_bytes();
-        self.bare = Router::new().route("/products/{id}", get(async move || body.clone()));
+        let bare = Router::new().route("/products/{id}", get(async move || body.clone()));
+        self.bare = Front::new(bare, None);
         for asked in Asked::ALL {
             let request = asked.request(self, &mut fastrand::Rng::with_seed(1))?;
-            let (status, _) = self.answer(&self.router(asked), request);
+            let (status, _) = self.answer(&self.front(asked), request);
             ensure!(
                 status == asked.status(),
                 "{asked} is answered with {status}"
@@ -188,18 +190,18 @@ impl Stage {
         Ok(())
     }
 
-    fn router(&self, asked: Asked) -> Router {
+    fn front(&self, asked: Asked) -> Front {
         match asked {
             Asked::Bare => self.bare.clone(),
             _ => self.app.public(),
         }
     }
 
-    /// Answers like a connection does: a clone of the router, the call, the body to its end.
-    fn answer(&self, router: &Router, request: Request) -> (StatusCode, usize) {
-        let mut router = router.clone();
+    /// Answers like a connection does: a clone of the service, the call, the body to its end.
+    fn answer(&self, front: &Front, request: Request) -> (StatusCode, usize) {
+        let mut front = front.clone();
         self.runtime.block_on(async {
-            let Ok(answer) = router.call(request).await;
+            let Ok(answer) = front.call(request).await;
             let (head, mut body) = answer.into_parts();
             let mut length = 0;
             while let Some(Ok(frame)) = body.frame().await {
@@ -214,14 +216,14 @@ impl Stage {
 #[divan::bench(args = Asked::ALL, min_time = 1, skip_ext_time = true)]
 fn request(bencher: Bencher<'_, '_>, asked: Asked) {
     let stage = STAGE.get().expect("main sets it before divan runs");
-    let router = stage.router(asked);
+    let front = stage.front(asked);
     let random = RefCell::new(fastrand::Rng::with_seed(7));
     bencher
         .with_inputs(|| {
             let request = asked.request(stage, &mut random.borrow_mut());
             request.expect("main has made the same request before")
         })
-        .bench_local_values(|request| stage.answer(&router, request));
+        .bench_local_values(|request| stage.answer(&front, request));
 }
 
 /// What `block_on` costs around a future that is ready: part of every figure above.

@@ -13,7 +13,7 @@ use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::{Config, Pending};
 use crate::http::auth::Authority;
-use crate::http::{Draining, HttpState};
+use crate::http::{Draining, Front, HttpState};
 use crate::ops::OpsState;
 use crate::telemetry::events::Events;
 use crate::telemetry::metrics;
@@ -46,7 +46,7 @@ pub struct App {
     drain_delay: Duration,
     catalog: Arc<Catalog>,
     authority: Arc<Authority>,
-    public: Router,
+    public: Front,
     internal: Router,
     counts_clients: bool,
     pending: Vec<Pending>,
@@ -96,7 +96,7 @@ impl App {
         ));
         let authority = Arc::new(Authority::new(&config.http, clock));
         let counts_clients = config.http.rate_limit.is_some();
-        let public = crate::http::router(HttpState {
+        let public = crate::http::public(HttpState {
             catalog: Arc::clone(&catalog),
             config: config.http,
             authority: Arc::clone(&authority),
@@ -172,9 +172,10 @@ impl App {
     /// # Errors
     /// [`BindError`] names the address, its variable, and how to choose another.
     pub async fn bind(self) -> Result<Bound, BindError> {
-        let public = bind("HTTP_ADDR", self.http_addr, &self.public).await?;
+        let public = bind("HTTP_ADDR", self.http_addr, self.public.clone()).await?;
         let public = public.telling_peers(self.counts_clients);
-        let internal = bind("METRICS_ADDR", self.metrics_addr, &self.internal).await?;
+        let internal = Front::new(self.internal.clone(), None);
+        let internal = bind("METRICS_ADDR", self.metrics_addr, internal).await?;
         Ok(Bound {
             app: self,
             public,
@@ -183,7 +184,7 @@ impl App {
     }
 
     /// The public API, to be called without a socket.
-    pub fn public(&self) -> Router {
+    pub fn public(&self) -> Front {
         self.public.clone()
     }
 
@@ -286,11 +287,11 @@ impl Bound {
 async fn bind(
     variable: &'static str,
     addr: SocketAddr,
-    router: &Router,
+    front: Front,
 ) -> Result<Listener, BindError> {
     let bound = TcpListener::bind(addr).await.and_then(|socket| {
         let addr = socket.local_addr()?;
-        Ok(Listener::new(socket, addr, router.clone()))
+        Ok(Listener::new(socket, addr, front))
     });
     bound.map_err(|source| BindError {
         variable,

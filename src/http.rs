@@ -12,6 +12,7 @@ mod docs;
 pub(crate) mod extract;
 pub mod fault;
 mod file;
+mod front;
 mod groups;
 mod guard;
 mod health;
@@ -31,7 +32,6 @@ use crate::clock::Clock;
 use crate::secrets::Late;
 use admission::AdmissionLayer;
 use auth::{Authority, Tokens};
-use axum::Router;
 use axum::body::Body;
 use axum::extract::FromRef;
 use axum::middleware::from_fn_with_state;
@@ -40,6 +40,8 @@ use axum::routing::get;
 use caching::{NoBody, Policies};
 use demands::Budget;
 use fault::{ErrorCode, Fault, NO_STORE};
+pub use front::Front;
+use front::Quick;
 use guard::Guard;
 pub use guard::Peer;
 use http::header::CACHE_CONTROL;
@@ -171,8 +173,9 @@ impl FromRef<Shared> for Arc<Policies> {
     }
 }
 
-/// The public API: its routes, and the stack that every request goes through.
-pub fn router(state: HttpState) -> Router {
+/// The public API: its routes, and the stack that every request goes through; hits are answered ahead of
+/// both, by the same rules.
+pub fn public(state: HttpState) -> Front {
     let HttpState {
         catalog,
         config,
@@ -184,6 +187,7 @@ pub fn router(state: HttpState) -> Router {
     let guard = Guard::new(&config, &authority, clock);
     // Items of a batch begin within one deadline and end within another, once the body is here.
     let batch = (batch::PATH, deadline * 2 + extract::BODY_ARRIVES);
+    let observe = ObserveLayer::new(Listener::Public, draining.clone()).guarded(guard);
     let stack = ServiceBuilder::new()
         // 1 request id, x-conversation   reused or made, on every answer and log line
         // 2 conversation scope           stands in for a span at the price of two writes
@@ -192,7 +196,7 @@ pub fn router(state: HttpState) -> Router {
         //   faults                       rendered here, where the conversation is known
         //   security headers, CORS       on whatever the answer is by then
         // 4 catch panic                  → 500 fault, still counted
-        .layer(ObserveLayer::new(Listener::Public, draining.clone()).guarded(guard))
+        .layer(observe.clone())
         // 5 load shed                    → 503 fault; reads that need not wait are never refused
         // 6 deadline                     → 503 fault, 504 for a write, 408 while its body arrives; hits arm no timer
         .layer(AdmissionLayer::new(MOST_WAITING, deadline, batch));
@@ -212,12 +216,17 @@ pub fn router(state: HttpState) -> Router {
         clock,
         draining,
     }));
+    let quick = (!config.read_requires_auth).then(|| Quick {
+        catalog: Arc::clone(&shared.catalog),
+        policies: Arc::clone(&shared.policies),
+        observe,
+    });
     let (mut routes, _) = documented().split_for_parts();
     if config.read_requires_auth {
         // Around every route there is so far; those below are open whatever the configuration.
         routes = routes.route_layer(from_fn_with_state(shared.clone(), auth::guard_reads));
     }
-    routes
+    let router = routes
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
         .route("/", get(docs::root))
@@ -226,7 +235,8 @@ pub fn router(state: HttpState) -> Router {
         .fallback(nowhere)
         .method_not_allowed_fallback(other_method)
         .layer(stack)
-        .with_state(shared)
+        .with_state(shared);
+    Front::new(router, quick)
 }
 
 /// A method that a route has no handler for; the framework adds `Allow`. That alone is the answer to

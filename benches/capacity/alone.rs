@@ -2,13 +2,13 @@
 
 use crate::{Setting, service};
 use anyhow::{Context, ensure};
-use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
 use clap::ValueEnum;
 use http::Request;
 use product_catalog::app::App;
 use product_catalog::catalog::{Catalog, Criteria, PageQuery, Position};
+use product_catalog::http::Front;
 use product_catalog::telemetry::{Conversation, Stopwatch};
 use product_catalog::upstream::transport::{self, BodyLimit, Transport};
 use serde::de::DeserializeOwned;
@@ -259,7 +259,7 @@ async fn restore(upstream: &str, dir: Option<PathBuf>, last: &str) -> anyhow::Re
     })
 }
 
-async fn answers(public: &mut Router, path: &str) -> anyhow::Result<bool> {
+async fn answers(public: &mut Front, path: &str) -> anyhow::Result<bool> {
     let request = Request::get(path).body(Body::empty())?;
     Ok(public.call(request).await?.status().is_success())
 }

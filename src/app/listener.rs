@@ -4,17 +4,15 @@
 //! accept loop of our own. HTTP/1.1: a gateway in front speaks anything else.
 
 use super::patience::{Patience, Patient};
-use crate::http::Peer;
 use crate::http::fault::{ErrorCode, Fault};
-use axum::Router;
-use axum::body::Body;
+use crate::http::{Front, Peer};
+use futures_util::TryFutureExt;
 use http::header::HOST;
 use http::{HeaderMap, Version};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
@@ -46,7 +44,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct Listener {
     socket: TcpListener,
     addr: SocketAddr,
-    router: Router,
+    front: Front,
     tells_peers: bool,
 }
 
@@ -74,12 +72,12 @@ impl Closing {
 // === impl Listener ===
 
 impl Listener {
-    /// Serves `router` on `socket`.
-    pub fn new(socket: TcpListener, addr: SocketAddr, router: Router) -> Self {
+    /// Serves `front` on `socket`.
+    pub fn new(socket: TcpListener, addr: SocketAddr, front: Front) -> Self {
         Self {
             socket,
             addr,
-            router,
+            front,
             tells_peers: false,
         }
     }
@@ -105,8 +103,8 @@ impl Listener {
                 match self.socket.accept().await {
                     Ok((stream, peer)) => {
                         let peer = self.tells_peers.then_some(peer.ip());
-                        let router = self.router.clone();
-                        connections.spawn(serve(stream, peer, router, closing.clone()));
+                        let front = self.front.clone();
+                        connections.spawn(serve(stream, peer, front, closing.clone()));
                     }
                     Err(error) if is_of_one_connection(&error) => {}
                     Err(error) => {
@@ -145,7 +143,7 @@ fn are_too_large(headers: &HeaderMap) -> bool {
     bytes > HEADER_BYTES
 }
 
-async fn serve(stream: TcpStream, peer: Option<IpAddr>, router: Router, closing: Closing) {
+async fn serve(stream: TcpStream, peer: Option<IpAddr>, front: Front, closing: Closing) {
     // Small answers must not wait for the peer's acknowledgement of the last one.
     let _ = stream.set_nodelay(true);
     let patience = Patience::default();
@@ -162,13 +160,11 @@ async fn serve(stream: TcpStream, peer: Option<IpAddr>, router: Router, closing:
             let fault = Fault::new(ErrorCode::HeadersTooLarge);
             request.extensions_mut().insert(fault);
         }
-        let mut router = router.clone();
         let answering = answering.clone();
-        async move {
-            let response = router.call(request.map(Body::new)).await;
-            answering.head_may_begin();
-            response.map_err(|never: Infallible| never)
-        }
+        front
+            .clone()
+            .call(request)
+            .inspect_ok(move |_| answering.head_may_begin())
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -197,6 +193,7 @@ mod tests {
     use super::*;
     use crate::http::Draining;
     use crate::http::observe::{Listener as Which, ObserveLayer};
+    use axum::Router;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     /// What a connection that sends `head` and closes is answered.
@@ -211,7 +208,8 @@ mod tests {
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = socket.local_addr().unwrap();
         let (closing, connections) = (Closing::default(), TaskTracker::new());
-        let listener = Listener::new(socket, addr, router).telling_peers(tells_peers);
+        let listener =
+            Listener::new(socket, addr, Front::new(router, None)).telling_peers(tells_peers);
         let accepting = listener.accept(closing.clone(), connections);
         let asking = async {
             let mut stream = TcpStream::connect(addr).await.unwrap();

@@ -2,6 +2,7 @@
 
 use super::contracts::Governing;
 use super::entry::Entry;
+use super::freshness::Verdict;
 use super::read::{Read, StandIns};
 use super::{Cache, Outcome, Source};
 use crate::telemetry::events::EventKind;
@@ -78,6 +79,33 @@ impl<S: Source> Cache<S> {
         self.count(key, result)
     }
 
+    /// What [`Cache::get`] would answer without waiting and without anything to start for it: a fresh value
+    /// under no contract. `None` says nothing but that `get` has to look. Whoever answers with it counts it
+    /// with [`Cache::answered`].
+    pub fn at_hand(&self, key: &S::Key) -> Option<Served<S::Value>> {
+        let tiers = &self.inner.tiers;
+        let entry = tiers.memory.as_ref()?.get(key)?;
+        if entry.compared() != tiers.marks.newest() || entry.contract() != 0 {
+            return None;
+        }
+        match entry.judge(&tiers.rule, self.inner.clock.now()) {
+            Verdict::Fresh { remaining } if remaining >= tiers.eager_below => {
+                Some(Served::hit(entry, remaining))
+            }
+            _ => None,
+        }
+    }
+
+    /// Counts a hit that [`Cache::at_hand`] found, as [`Cache::get`] does.
+    pub fn answered(&self, key: &S::Key, hit: &Arc<Entry<S::Value>>, cause: S::Cause) {
+        if self.inner.tiers.shadows.samples() {
+            self.inner.check(key, hit, cause);
+        }
+        if let Some(kind) = self.counted(Outcome::Hit) {
+            self.inner.tell(kind, key, hit);
+        }
+    }
+
     /// Reads a key like [`Cache::get`], for somebody who asks for more.
     ///
     /// # Errors
@@ -108,25 +136,29 @@ impl<S: Source> Cache<S> {
         self.inner.read(key, cause, StandIns::Refused).await
     }
 
-    /// Counts a read, and tells whoever listens of it: of hits and misses a sample.
+    /// Counts a read, and tells whoever listens of it.
     fn count(&self, key: &S::Key, result: Read<S>) -> Read<S> {
         let outcome = match &result {
             Ok(served) => served.outcome,
             Err(ReadError::Gone(_, outcome)) => *outcome,
             Err(_) => Outcome::Error,
         };
-        let nth = self.inner.tiers.counters.read(outcome);
-        let kind = match outcome {
-            Outcome::Hit if nth.is_multiple_of(HIT_SAMPLE) => EventKind::CacheHit,
-            Outcome::Miss if nth.is_multiple_of(MISS_SAMPLE) => EventKind::CacheMiss,
-            Outcome::Stale => EventKind::StaleServed,
-            Outcome::Fallback => EventKind::FallbackServed,
-            _ => return result,
-        };
-        if let Ok(served) = &result {
+        if let (Some(kind), Ok(served)) = (self.counted(outcome), &result) {
             self.inner.tell(kind, key, &served.entry);
         }
         result
+    }
+
+    /// Counts a read that came to this; what to tell of it, if anything: of hits and misses a sample.
+    fn counted(&self, outcome: Outcome) -> Option<EventKind> {
+        let nth = self.inner.tiers.counters.read(outcome);
+        match outcome {
+            Outcome::Hit if nth.is_multiple_of(HIT_SAMPLE) => Some(EventKind::CacheHit),
+            Outcome::Miss if nth.is_multiple_of(MISS_SAMPLE) => Some(EventKind::CacheMiss),
+            Outcome::Stale => Some(EventKind::StaleServed),
+            Outcome::Fallback => Some(EventKind::FallbackServed),
+            _ => None,
+        }
     }
 }
 

@@ -26,6 +26,17 @@ impl Catalog {
         Ok(self.cache.get(id, cause).await?.into())
     }
 
+    /// One product, where [`Catalog::get`] would have nothing to wait for and nothing to start: a fresh hit.
+    /// To be counted with [`Catalog::answered`] by whoever answers with it.
+    pub fn at_hand(&self, id: &ProductId) -> Option<Served> {
+        self.cache.at_hand(id).map(Served::from)
+    }
+
+    /// Counts what [`Catalog::at_hand`] found, and a request was answered with.
+    pub fn answered(&self, id: &ProductId, served: &Served, cause: Conversation) {
+        self.cache.answered(id, &served.stored, cause);
+    }
+
     /// One product like [`Catalog::get`], for somebody who demands more of it than to be fresh.
     ///
     /// # Errors

@@ -223,7 +223,7 @@ impl Catalog {
 
 impl Stored {
     /// The product as `shape` wants it, where nothing has to be made for that.
-    fn at_hand(&self, shape: Shape) -> Option<Rendition> {
+    pub fn at_hand(&self, shape: Shape) -> Option<Rendition> {
         let Shape {
             version, coding, ..
         } = shape;

@@ -7,12 +7,13 @@ mod media_type;
 mod policy;
 mod status;
 
+pub use super::conditional::Verdict;
 pub use cdn::{Cdn, Keys};
 pub use media_type::Media;
 pub use policy::{Class, Keep, Policies, Policy, TABLE, Then};
 pub use status::{CACHE_STATUS, Heed, cache_status, product_status};
 
-use super::conditional::{Changed, Current, Verdict, of_read};
+use super::conditional::{Changed, Current, of_read};
 use super::extract::Conditions;
 use super::fault::{Fault, NO_STORE};
 use super::media::NEGOTIATED;
@@ -21,7 +22,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_ENCODING, ETAG, LAST_MODIFIED, VARY};
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use hyper::body::Frame;
 use std::convert::Infallible;
 use std::fmt;
@@ -72,6 +73,19 @@ impl Policies {
         rendition: Rendition,
         heed: Heed,
     ) -> Response {
+        let (metadata, body) = self.of_product(served, rendition, heed);
+        let mut response = respond(conditions, metadata, || body);
+        self.tell_of_product(response.headers_mut(), served);
+        response
+    }
+
+    /// What a product's representation says about itself, and its body.
+    pub fn of_product(
+        &self,
+        served: &Served,
+        rendition: Rendition,
+        heed: Heed,
+    ) -> (Metadata, Bytes) {
         let class = class_of_product(served);
         let metadata = Metadata {
             media: Media::Versioned(rendition.version),
@@ -82,11 +96,56 @@ impl Policies {
             cache_status: Some(product_status(served, heed)),
             mark: mark(served.outcome),
         };
-        let mut response = respond(conditions, metadata, || rendition.body);
-        self.tell_shared_caches(&mut response, Duration::MAX, served.remaining, || {
+        (metadata, rendition.body)
+    }
+
+    /// Adds what shared caches are told of a product.
+    pub fn tell_of_product(&self, headers: &mut HeaderMap, served: &Served) {
+        self.tell_shared_caches(headers, Duration::MAX, served.remaining, || {
             Keys::default().with(&served.stored.labels())
         });
-        response
+    }
+}
+
+// === impl Metadata ===
+
+impl Metadata {
+    /// What the request's conditions say about this very representation.
+    pub fn judged_by(&self, conditions: &HeaderMap) -> Verdict {
+        let current = Current {
+            etag: Some(&self.etag),
+            changed: self.last_modified.as_ref().map(|(changed, _)| *changed),
+        };
+        of_read(conditions, current)
+    }
+
+    /// Writes it into the headers of a 200.
+    ///
+    /// A 304 has what the 200 would have had of the fields that [RFC 9110 §15.4.5](https://www.rfc-editor.org/rfc/rfc9110#section-15.4.5)
+    /// asks for, and `Cache-Status`.
+    pub fn write(self, headers: &mut HeaderMap, is_304: bool) {
+        headers.insert(CACHE_CONTROL, self.cache_control);
+        headers.insert(ETAG, self.etag);
+        headers.insert(VARY, NEGOTIATED);
+        if let Some(status) = self.cache_status {
+            headers.insert(CACHE_STATUS, status);
+        }
+        if let Some(mark) = self.mark {
+            headers.insert(mark, TRUE);
+        }
+        if is_304 {
+            return;
+        }
+        self.media.describe(headers);
+        if self.coding != Coding::Identity {
+            let coding = HeaderValue::from_static(self.coding.as_str());
+            headers.insert(CONTENT_ENCODING, coding);
+        }
+        if let Some((changed, value)) = self.last_modified
+            && changed.is_strong
+        {
+            headers.insert(LAST_MODIFIED, value);
+        }
     }
 }
 
@@ -110,15 +169,12 @@ impl hyper::body::Body for NoBody {
 
 /// Answers a GET or HEAD: 412 where a condition of the request does not hold, 304 where one says that
 /// the client's copy is current, else 200 with `body`.
-///
-/// A 304 has what the 200 would have had of the fields that [RFC 9110 §15.4.5](https://www.rfc-editor.org/rfc/rfc9110#section-15.4.5)
-/// asks for, and `Cache-Status`.
 pub fn respond(
     conditions: &Conditions,
     metadata: Metadata,
     body: impl FnOnce() -> Bytes,
 ) -> Response {
-    let not_modified = match verdict(conditions, &metadata) {
+    let not_modified = match metadata.judged_by(conditions.headers()) {
         Verdict::Proceed => false,
         Verdict::NotModified => true,
         Verdict::Failed(header) => return Fault::precondition_failed(header).into_response(),
@@ -128,42 +184,13 @@ pub fn respond(
     } else {
         Response::new(Body::from(body()))
     };
-    let headers = response.headers_mut();
     // The outer layers add four at least and twelve at most. Growing is what costs, not room.
-    headers.reserve(24);
-    headers.insert(CACHE_CONTROL, metadata.cache_control);
-    headers.insert(ETAG, metadata.etag);
-    headers.insert(VARY, NEGOTIATED);
-    if let Some(status) = metadata.cache_status {
-        headers.insert(CACHE_STATUS, status);
-    }
-    if let Some(mark) = metadata.mark {
-        headers.insert(mark, TRUE);
-    }
+    response.headers_mut().reserve(24);
+    metadata.write(response.headers_mut(), not_modified);
     if not_modified {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
-        return response;
-    }
-    metadata.media.describe(headers);
-    if metadata.coding != Coding::Identity {
-        let coding = HeaderValue::from_static(metadata.coding.as_str());
-        headers.insert(CONTENT_ENCODING, coding);
-    }
-    if let Some((changed, value)) = metadata.last_modified
-        && changed.is_strong
-    {
-        headers.insert(LAST_MODIFIED, value);
     }
     response
-}
-
-/// What the request's conditions say about this very representation.
-fn verdict(conditions: &Conditions, metadata: &Metadata) -> Verdict {
-    let current = Current {
-        etag: Some(&metadata.etag),
-        changed: metadata.last_modified.as_ref().map(|(changed, _)| *changed),
-    };
-    of_read(conditions.headers(), current)
 }
 
 /// Answers like [`respond`] with a body that is made, and encoded, for this answer alone.
@@ -176,7 +203,7 @@ pub async fn respond_encoded(
     body: impl FnOnce() -> Bytes,
 ) -> Result<Response, Fault> {
     let coding = metadata.coding;
-    if coding == Coding::Identity || verdict(conditions, &metadata) != Verdict::Proceed {
+    if coding == Coding::Identity || metadata.judged_by(conditions.headers()) != Verdict::Proceed {
         return Ok(respond(conditions, metadata, body));
     }
     let Some(encoded) = encode(body(), coding, Effort::Once).await else {
@@ -246,7 +273,6 @@ mod tests {
     use crate::catalog::{ProductId, Stored};
     use crate::clock::Moment;
     use crate::product::{Attributes, Price, Product};
-    use http::HeaderMap;
     use http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPIRES, IF_MODIFIED_SINCE, IF_NONE_MATCH};
     use std::sync::Arc;
 

@@ -6,7 +6,7 @@ mod query;
 pub use query::{GroupName, Groups, NoQuery, Query, SearchBody, Selected};
 
 use super::fault::{ErrorCode, Fault, Reason};
-use super::media;
+use super::{media, uri};
 use crate::catalog::{Draft, Patch, ProductId, Version};
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
@@ -33,9 +33,6 @@ const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
 
 /// How long a client may take over a body.
 pub(super) const BODY_ARRIVES: Duration = Duration::from_secs(10);
-
-/// Segments below `/products/` that are routes of their own, never ids.
-const NOT_IDS: [&str; 2] = ["search", "batch"];
 
 /// The product id in the path of the API.
 #[derive(Clone, Debug)]
@@ -68,7 +65,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Fault> {
         let EntryId(id) = EntryId::from_request_parts(parts, state).await?;
-        if NOT_IDS.contains(&id.as_str()) {
+        if uri::is_route(&id) {
             return Err(Fault::new(ErrorCode::RouteNotFound));
         }
         Ok(Self(id))

@@ -11,8 +11,8 @@ use super::Config;
 use super::auth::Authority;
 use super::fault::Fault;
 use crate::clock::Clock;
-use axum::extract::Request;
 use cors::{Cors, CrossOrigin};
+use http::Request;
 use http::header::{
     CONTENT_SECURITY_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
@@ -63,7 +63,7 @@ impl Guard {
     ///
     /// # Errors
     /// The fault to answer with, where its client asks for too much.
-    pub fn meet(&self, request: &mut Request) -> (Met, Result<(), Fault>) {
+    pub fn meet<B>(&self, request: &mut Request<B>) -> (Met, Result<(), Fault>) {
         let cross_origin = self.cors.as_ref().map(|cors| cors.meet(request));
         let quota = self
             .rate_limit

@@ -180,12 +180,17 @@ impl Listing {
         if let Some(link) = link.filter(|_| response.status() == StatusCode::OK) {
             response.headers_mut().append(LINK, link);
         }
-        policies.tell_shared_caches(&mut response, LONGEST_SHARED, self.remaining, || {
-            self.products
-                .iter()
-                .for_each(|product| keys.add(&product.labels()));
-            keys
-        });
+        policies.tell_shared_caches(
+            response.headers_mut(),
+            LONGEST_SHARED,
+            self.remaining,
+            || {
+                self.products
+                    .iter()
+                    .for_each(|product| keys.add(&product.labels()));
+                keys
+            },
+        );
         Ok(response)
     }
 
@@ -255,9 +260,7 @@ pub(super) async fn selected(
         mark: mark(served.outcome),
     };
     let mut response = respond_encoded(conditions, metadata, || left).await?;
-    policies.tell_shared_caches(&mut response, Duration::MAX, served.remaining, || {
-        Keys::default().with(&served.stored.labels())
-    });
+    policies.tell_of_product(response.headers_mut(), served);
     Ok(response)
 }
 

@@ -8,11 +8,12 @@ use super::fault::{ErrorCode, Fault, Rendered};
 use super::guard::{Guard, Met};
 use super::uri;
 use crate::telemetry::{Conversation, Stopwatch, metrics};
-use axum::extract::{FromRequestParts, MatchedPath, Request};
+use axum::body::Body;
+use axum::extract::{FromRequestParts, MatchedPath};
 use axum::response::{IntoResponse, Response};
 use http::header::{CONNECTION, USER_AGENT};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use pin_project_lite::pin_project;
 use std::convert::Infallible;
 use std::future::Future;
@@ -20,8 +21,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tower::{Layer, Service};
 use uuid::Uuid;
+
+/// A request whose body has not been looked at.
+type Request<B = Body> = http::Request<B>;
 
 /// The request's own id: one conversation may have many requests.
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -58,19 +63,38 @@ pin_project! {
         #[pin]
         inner: Option<F>,
         refused: Option<Fault>,
+        layer: ObserveLayer,
         exchange: Exchange,
+        asked: Kept,
     }
 }
 
-/// What is known about a request, kept for when it is answered.
+/// A request that is under way: what it began with.
 #[derive(Debug)]
-struct Exchange {
-    layer: ObserveLayer,
+pub struct Exchange {
     met: Met,
     started: Stopwatch,
     conversation: Conversation,
-    request_id: Uuid,
-    echo_request_id: bool,
+    /// The one it came with; else it has none that anybody was told.
+    request_id: Option<Uuid>,
+}
+
+/// What a request asked for, as metrics and log lines tell it.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// Its method.
+    pub method: &'a Method,
+    /// What it asked for.
+    pub uri: &'a Uri,
+    /// The path of the route that it matched.
+    pub route: &'a str,
+    /// Who says to have asked.
+    pub user_agent: Option<&'a HeaderValue>,
+}
+
+/// The same, kept for when the answer comes.
+#[derive(Debug)]
+struct Kept {
     method: Method,
     uri: Uri,
     route: Option<MatchedPath>,
@@ -94,6 +118,104 @@ impl ObserveLayer {
     pub fn guarded(mut self, guard: Guard) -> Self {
         self.guard = Arc::new(guard);
         self
+    }
+
+    /// Begins a request, and has it meet the guard.
+    ///
+    /// # Errors
+    /// Beside the exchange: the fault to answer with, where its client asks for too much.
+    pub fn begin<B>(&self, request: &mut Request<B>) -> (Exchange, Result<(), Fault>) {
+        let started = Stopwatch::start();
+        let (met, welcome) = self.guard.meet(request);
+        let headers = request.headers();
+        let exchange = Exchange {
+            met,
+            started,
+            conversation: Conversation::of(headers),
+            request_id: request_id(headers),
+        };
+        (exchange, welcome)
+    }
+
+    /// Renders a fault, and ends a request as [`ObserveLayer::end`] does.
+    pub fn answer(
+        &self,
+        exchange: &mut Exchange,
+        asked: &Asked<'_>,
+        mut response: Response,
+    ) -> Response {
+        let fault = Fault::render(&mut response, exchange.conversation);
+        let status = response.status();
+        self.end(
+            exchange,
+            asked,
+            status,
+            response.headers_mut(),
+            fault.as_ref(),
+        );
+        response
+    }
+
+    /// Adds what every answer has, counts and logs.
+    pub fn end(
+        &self,
+        exchange: &mut Exchange,
+        asked: &Asked<'_>,
+        status: StatusCode,
+        headers: &mut HeaderMap,
+        fault: Option<&Rendered>,
+    ) {
+        headers.insert(Conversation::HEADER, exchange.conversation.header_value());
+        self.guard.dress(&mut exchange.met, headers);
+        if let Some(id) = exchange.request_id
+            && let Ok(id) = HeaderValue::try_from(id.to_string())
+        {
+            headers.insert(X_REQUEST_ID, id);
+        }
+        if self.draining.is_on() {
+            headers.insert(CONNECTION, CLOSE);
+        }
+        let (status, took) = (status.as_u16(), exchange.started.elapsed());
+        if self.listener == Listener::Public {
+            metrics::http_request(method_label(asked.method), asked.route, status, took);
+        }
+        self.log(exchange, asked, status, took, fault);
+    }
+
+    /// The access line. What went wrong stands in it once, at the level it deserves.
+    fn log(
+        &self,
+        exchange: &Exchange,
+        asked: &Asked<'_>,
+        status: u16,
+        took: Duration,
+        fault: Option<&Rendered>,
+    ) {
+        macro_rules! access {
+            ($level:ident, $message:literal) => {
+                tracing::event!(
+                    target: "access",
+                    tracing::Level::$level,
+                    trace_id = %exchange.conversation,
+                    request_id = %exchange.request_id.unwrap_or_else(Uuid::new_v4),
+                    method = asked.method.as_str(),
+                    request_uri = %uri::Safe(asked.uri),
+                    status,
+                    request_time = millis(took),
+                    user_agent = asked.user_agent.and_then(|agent| agent.to_str().ok()),
+                    fault_id = fault.map(|fault| tracing::field::display(fault.fault_id)),
+                    error_code = fault.and_then(|fault| fault.code).map(ErrorCode::as_str),
+                    error = fault.and_then(|fault| fault.cause.as_deref()),
+                    $message
+                )
+            };
+        }
+        match (self.listener, status) {
+            (_, 500) => access!(ERROR, "Request failed: a defect"),
+            (_, 501..) => access!(WARN, "Request could not be answered"),
+            (Listener::Public, _) => access!(INFO, "Request answered"),
+            (Listener::Internal, _) => access!(DEBUG, "Request answered"),
+        }
     }
 }
 
@@ -123,8 +245,9 @@ where
     }
 
     fn call(&mut self, mut request: Request) -> Self::Future {
-        let (met, welcome) = self.layer.guard.meet(&mut request);
-        let exchange = Exchange::begin(self.layer.clone(), met, &request);
+        let layer = self.layer.clone();
+        let (exchange, welcome) = layer.begin(&mut request);
+        let asked = Kept::of(&request);
         let refused = request.extensions().get::<Fault>().cloned();
         let admitted =
             welcome.and_then(|()| refused.map_or_else(|| uri::admit(request.uri()), Err));
@@ -139,7 +262,9 @@ where
         Observed {
             inner,
             refused,
+            layer,
             exchange,
+            asked,
         }
     }
 }
@@ -170,84 +295,38 @@ where
             (None, None) => Fault::internal("polled after completion").into_response(),
         };
         this.inner.set(None);
-        Poll::Ready(Ok(this.exchange.finish(response)))
+        let asked = this.asked.asked();
+        Poll::Ready(Ok(this.layer.answer(this.exchange, &asked, response)))
     }
 }
 
 // === impl Exchange ===
 
 impl Exchange {
-    fn begin(layer: ObserveLayer, met: Met, request: &Request) -> Self {
-        let headers = request.headers();
-        let given_id = request_id(headers);
+    /// The conversation that the request is part of.
+    pub fn conversation(&self) -> Conversation {
+        self.conversation
+    }
+}
+
+// === impl Kept ===
+
+impl Kept {
+    fn of(request: &Request) -> Self {
         Self {
-            layer,
-            met,
-            started: Stopwatch::start(),
-            conversation: Conversation::of(headers),
-            request_id: given_id.unwrap_or_else(Uuid::new_v4),
-            echo_request_id: given_id.is_some(),
             method: request.method().clone(),
             uri: request.uri().clone(),
             route: request.extensions().get::<MatchedPath>().cloned(),
-            user_agent: headers.get(USER_AGENT).cloned(),
+            user_agent: request.headers().get(USER_AGENT).cloned(),
         }
     }
 
-    /// Renders the fault, adds what every answer has, counts and logs.
-    fn finish(&mut self, mut response: Response) -> Response {
-        let fault = Fault::render(&mut response, self.conversation);
-        let headers = response.headers_mut();
-        headers.insert(Conversation::HEADER, self.conversation.header_value());
-        self.layer.guard.dress(&mut self.met, headers);
-        if self.echo_request_id
-            && let Ok(id) = HeaderValue::try_from(self.request_id.to_string())
-        {
-            headers.insert(X_REQUEST_ID, id);
-        }
-        if self.layer.draining.is_on() {
-            headers.insert(CONNECTION, CLOSE);
-        }
-        let status = response.status().as_u16();
-        if self.layer.listener == Listener::Public {
-            let route = self.route.as_ref().map_or("unmatched", MatchedPath::as_str);
-            metrics::http_request(
-                method_label(&self.method),
-                route,
-                status,
-                self.started.elapsed(),
-            );
-        }
-        self.log(status, fault.as_ref());
-        response
-    }
-
-    /// The access line. What went wrong stands in it once, at the level it deserves.
-    fn log(&self, status: u16, fault: Option<&Rendered>) {
-        macro_rules! access {
-            ($level:ident, $message:literal) => {
-                tracing::event!(
-                    target: "access",
-                    tracing::Level::$level,
-                    trace_id = %self.conversation,
-                    request_id = %self.request_id,
-                    method = self.method.as_str(),
-                    request_uri = %uri::Safe(&self.uri),
-                    status,
-                    request_time = millis(self.started.elapsed()),
-                    user_agent = self.user_agent.as_ref().and_then(|agent| agent.to_str().ok()),
-                    fault_id = fault.map(|fault| tracing::field::display(fault.fault_id)),
-                    error_code = fault.and_then(|fault| fault.code).map(ErrorCode::as_str),
-                    error = fault.and_then(|fault| fault.cause.as_deref()),
-                    $message
-                )
-            };
-        }
-        match (self.layer.listener, status) {
-            (_, 500) => access!(ERROR, "Request failed: a defect"),
-            (_, 501..) => access!(WARN, "Request could not be answered"),
-            (Listener::Public, _) => access!(INFO, "Request answered"),
-            (Listener::Internal, _) => access!(DEBUG, "Request answered"),
+    fn asked(&self) -> Asked<'_> {
+        Asked {
+            method: &self.method,
+            uri: &self.uri,
+            route: self.route.as_ref().map_or("unmatched", MatchedPath::as_str),
+            user_agent: self.user_agent.as_ref(),
         }
     }
 }
@@ -285,7 +364,7 @@ fn method_label(method: &Method) -> &'static str {
     clippy::cast_precision_loss,
     reason = "requests end within their deadline"
 )]
-fn millis(took: std::time::Duration) -> f64 {
+fn millis(took: Duration) -> f64 {
     took.as_micros() as f64 / 1000.0
 }
 
@@ -293,9 +372,8 @@ fn millis(took: std::time::Duration) -> f64 {
 mod tests {
     use super::*;
     use axum::Router;
-    use axum::body::{Body, to_bytes};
+    use axum::body::to_bytes;
     use axum::routing::get;
-    use http::StatusCode;
     use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
     use serde_json::Value;
     use tower::ServiceExt;

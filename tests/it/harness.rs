@@ -5,15 +5,17 @@
 
 use crate::answers;
 use crate::issuer::{AUDIENCE, ISSUER, JWKS_URL, Published};
-use axum::body::{Body, Bytes, to_bytes};
-use axum::{Extension, Router};
+use axum::Router;
+use axum::body::{Body, Bytes};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body_util::BodyExt;
 use product_catalog::app::App;
 use product_catalog::catalog::Catalog;
 use product_catalog::clock::Clock;
 use product_catalog::config::{Config, Environment, Profile};
 use product_catalog::contract::Contract;
 use product_catalog::demo::{Catalogue, Inventory};
+use product_catalog::http::Front;
 use product_catalog::upstream::transport::{Transport, in_process};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -31,8 +33,8 @@ pub const ADMIN_TOKEN: &str = "a-token-for-tests";
 /// The service, ready to be asked.
 pub struct TestApp {
     app: App,
-    public: Router,
-    internal: Router,
+    public: Front,
+    internal: Front,
     pub inventory: Inventory,
     pub clock: Clock,
 }
@@ -132,7 +134,7 @@ impl Setup {
         app.start().unwrap();
         TestApp {
             public: app.public(),
-            internal: app.internal(),
+            internal: Front::new(app.internal(), None),
             app,
             inventory: self.inventory,
             clock: self.clock,
@@ -208,8 +210,9 @@ impl TestApp {
     /// A request to the public API from `peer`, an address.
     pub async fn get_from(&self, peer: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
         let peer = product_catalog::http::Peer(peer.parse().unwrap());
-        let public = self.public.clone().layer(Extension(peer));
-        let answer = Answer::to(&public, Method::GET, path, headers, Body::empty()).await;
+        let mut request = request(Method::GET, path, headers, Body::empty());
+        request.extensions_mut().insert(peer);
+        let answer = Answer::of(&self.public, request).await;
         answer.documented(&Method::GET, path)
     }
 
@@ -242,25 +245,30 @@ impl TestApp {
     }
 }
 
+fn request(method: Method, path: &str, headers: &[(&str, &str)], body: Body) -> Request<Body> {
+    let mut request = Request::builder().method(method).uri(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.body(body).unwrap()
+}
+
 impl Answer {
     async fn to(
-        router: &Router,
+        front: &Front,
         method: Method,
         path: &str,
         headers: &[(&str, &str)],
         body: Body,
     ) -> Self {
-        let mut request = Request::builder().method(method).uri(path);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let request = request.body(body).unwrap();
-        let response = router.clone().oneshot(request).await.unwrap();
+        Self::of(front, request(method, path, headers, body)).await
+    }
+
+    async fn of(front: &Front, request: Request<Body>) -> Self {
+        let response = front.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
-        Self(Response::from_parts(
-            parts,
-            to_bytes(body, usize::MAX).await.unwrap(),
-        ))
+        let body = body.collect().await.unwrap().to_bytes();
+        Self(Response::from_parts(parts, body))
     }
 
     /// The same, if it is as the OpenAPI document says.

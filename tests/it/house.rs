@@ -97,7 +97,10 @@ const FOREIGN: &[(&str, &[&str])] = &[
         "axum",
         &["http", "ops", "demo", "app", "upstream/transport.rs"],
     ),
-    ("hyper", &["app/listener.rs", "http/caching.rs"]),
+    (
+        "hyper",
+        &["app/listener.rs", "http/caching.rs", "http/front.rs"],
+    ),
     ("indicatif", &["app/progress.rs"]),
     ("tempfile", &["cli"]),
     ("flate2", &["product/coding.rs"]),

@@ -3,10 +3,9 @@
 
 use super::Policies;
 use crate::catalog::Labels;
-use axum::response::Response;
 use bytes::Bytes;
 use http::header::CACHE_CONTROL;
-use http::{HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -58,16 +57,15 @@ impl Policies {
     /// a 200 or 304 that is `public`. They may keep it for `longest`, but not beyond the `remaining` window.
     pub fn tell_shared_caches(
         &self,
-        response: &mut Response,
+        headers: &mut HeaderMap,
         longest: Duration,
         remaining: Duration,
         keys: impl FnOnce() -> Keys,
     ) {
         let Some(cdn) = self.cdn() else { return };
-        let policy = response.headers().get(CACHE_CONTROL);
+        let policy = headers.get(CACHE_CONTROL);
         let is_public = policy.is_some_and(|policy| policy.as_bytes().starts_with(b"public"));
         if is_public {
-            let headers = response.headers_mut();
             headers.insert(CDN_CACHE_CONTROL, cdn.cache_control(longest, remaining));
             headers.insert(SURROGATE_KEY, keys().into_value());
         }

@@ -5,7 +5,7 @@
 //! says; `*` is never said. Credentials here are headers that a page sets itself, so
 //! `Access-Control-Allow-Credentials` is never said either.
 
-use axum::extract::Request;
+use http::Request;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, ORIGIN,
@@ -60,7 +60,7 @@ impl Cors {
     ///
     /// A single origin is named on every answer, whoever asks: then an answer does not depend on
     /// who asks, and shared caches keep one copy. With several it has to depend on that.
-    pub fn meet(&self, request: &Request) -> CrossOrigin {
+    pub fn meet<B>(&self, request: &Request<B>) -> CrossOrigin {
         let headers = request.headers();
         let asking = headers.get(ORIGIN);
         let allowed = match self.origins.as_slice() {

@@ -5,7 +5,7 @@ use crate::clock::Clock;
 use crate::http::auth::Authority;
 use crate::http::fault::{ErrorCode, Fault};
 use crate::http::health;
-use axum::extract::Request;
+use http::Request;
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::net::IpAddr;
@@ -54,7 +54,7 @@ impl RateLimit {
 
     /// Takes one request off what its client has left; health is never counted. A caller whose
     /// credential was found good is left in the request's extensions, so that it is not looked at again.
-    pub fn charge(&self, request: &mut Request) -> Option<Quota> {
+    pub fn charge<B>(&self, request: &mut Request<B>) -> Option<Quota> {
         if health::is_probe(request.uri().path()) {
             return None;
         }
