@@ -91,7 +91,6 @@ where
 {
     type Response = Response<Answer>;
     type Error = Infallible;
-    #[expect(clippy::type_complexity, reason = "named nowhere else")]
     type Future = Either<
         Ready<Result<Self::Response, Infallible>>,
         MapOk<RouteFuture<Infallible>, fn(Routed) -> Self::Response>,

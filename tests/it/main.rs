@@ -23,6 +23,7 @@ mod documentation;
 mod events;
 mod fault_table;
 mod faults;
+mod front;
 mod fuzz;
 mod guard;
 mod harness;
