@@ -20,9 +20,9 @@ mod write;
 pub use crate::cache::{Demand, Entry, EvictionCause, Inspection, Outcome, Stats};
 pub use crate::product::{
     Asked, Coding, Criteria, Cursor, Draft, Effort, GroupPosition, GroupQuery, LEAST_ENCODED,
-    PageQuery, Patch, PatchProblem, PatchProblemCode, Place, Position, Problem, ProblemCode,
-    Product, ProductId, Query, QueryProblem, QueryProblemCode, Rendition, Representation, Select,
-    Unrepeated, Version, entity_tag, flatten,
+    LastModified, PageQuery, Patch, PatchProblem, PatchProblemCode, Place, Position, Problem,
+    ProblemCode, Product, ProductId, Query, QueryProblem, QueryProblemCode, Rendition,
+    Representation, Select, Unrepeated, Version, entity_tag, flatten,
 };
 pub use crate::upstream::{CircuitState, CircuitStatus, Forced};
 pub use batch::{BatchDone, BatchWrite};
@@ -30,7 +30,7 @@ pub use health::{Check, CheckStatus, Health};
 pub use idempotency::{KEPT_FOR, KeptAnswer, NotRepeatable, Once, Repeatable};
 pub use invalidate::{Invalidated, Job, JobState, Mode, Refill, Selector};
 pub use precondition::Precondition;
-pub use renditions::{Renditions, Shape, Unrenderable, encode};
+pub use renditions::{Shape, Unrenderable, encode};
 pub use standing::Standing;
 pub use stored::{Labels, Stored};
 pub use warmup::Progress;

@@ -25,7 +25,7 @@ pub use patch::{Amendment, Patch, PatchProblem, PatchProblemCode};
 pub use query::{
     Asked, GroupPosition, GroupQuery, PageQuery, Position, Query, QueryProblem, QueryProblemCode,
 };
-pub use representation::{LastModified, Rendition, Representation, entity_tag};
+pub use representation::{Digest, LastModified, Rendition, Representation, entity_tag};
 pub use select::Select;
 pub use strict::Unrepeated;
 pub use tag::is_same_value;

@@ -226,7 +226,7 @@ async fn weigh(catalog: &Catalog) -> anyhow::Result<(u64, u64)> {
         };
         let page = catalog.page(&query, Conversation::new()).await?;
         for item in page.items {
-            payload += item.stored.representation.body.len() as u64;
+            payload += item.stored.representation.body().len() as u64;
             live += item.stored.encode().len() as u64;
         }
         match page.after {

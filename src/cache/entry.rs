@@ -1,12 +1,13 @@
 //! One cached value with its times.
 
 use super::contracts::ContractNumber;
-use super::freshness::{Rule, Trust, Verdict};
+use super::freshness::{MAX_JITTER_PER_MILLE, Rule, Trust, Verdict};
 use crate::clock::Moment;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 
-/// A cached value. Confirming it anew moves its time in place, so whoever holds it sees that too.
+/// A cached value and 24 bytes about it. Confirming it anew moves its time in place, so whoever holds it
+/// sees that too.
 #[derive(Debug)]
 pub struct Entry<V> {
     value: V,
@@ -17,31 +18,36 @@ pub struct Entry<V> {
     slot: AtomicU32,
     /// The newest mark that it was compared with.
     compared: AtomicU32,
-    /// By how many thousandths its window is shortened, so that entries loaded together do not
-    /// expire together.
-    jitter_per_mille: u16,
     /// The number of the contract it is under; zero if there is none.
     contract: AtomicU16,
-    trust: AtomicU8,
-    /// Whether a reader has asked for it to be refreshed before its window ends.
-    is_eager: AtomicBool,
+    /// By how many thousandths its window is shortened, so that entries loaded together do not
+    /// expire together.
+    jitter_per_mille: u8,
+    /// How far it is trusted, and whether a reader has asked for it to be refreshed before its window ends.
+    flags: AtomicU8,
 }
+
+/// The bits of the flags that are a [`Trust`].
+const TRUST: u8 = 0b11;
+
+/// The bit of the flags that is set once a reader has asked for an early refresh.
+const EAGER: u8 = 0b100;
 
 // === impl Entry ===
 
 impl<V> Entry<V> {
-    /// An entry the upstream vouched for at `as_of`.
+    /// An entry the upstream vouched for at `as_of`. A window is shortened by a tenth at most.
     pub fn new(value: V, as_of: Moment, jitter_per_mille: u16, weight_bytes: usize) -> Self {
+        let jitter_per_mille = jitter_per_mille.min(MAX_JITTER_PER_MILLE);
         Self {
             value,
             as_of: AtomicU64::new(as_of.as_millis()),
             weight_bytes: u32::try_from(weight_bytes).unwrap_or(u32::MAX),
             slot: AtomicU32::new(0),
             compared: AtomicU32::new(0),
-            jitter_per_mille,
             contract: AtomicU16::new(0),
-            trust: AtomicU8::new(Trust::Confirmed as u8),
-            is_eager: AtomicBool::new(false),
+            jitter_per_mille: u8::try_from(jitter_per_mille).unwrap_or(u8::MAX),
+            flags: AtomicU8::new(Trust::Confirmed as u8),
         }
     }
 
@@ -53,7 +59,7 @@ impl<V> Entry<V> {
 
     /// The same entry with another value in it: same times, same trust.
     pub fn with(&self, value: V, weight_bytes: usize) -> Self {
-        let entry = Self::new(value, self.as_of(), self.jitter_per_mille, weight_bytes);
+        let entry = Self::new(value, self.as_of(), self.jitter_per_mille(), weight_bytes);
         entry.trust(self.trusted());
         entry.set_compared(self.compared());
         entry.under(self.contract())
@@ -67,18 +73,20 @@ impl<V> Entry<V> {
     /// Notes that the upstream vouched for the value at `as_of`.
     pub fn confirm(&self, as_of: Moment) {
         self.as_of.fetch_max(as_of.as_millis(), Ordering::Relaxed);
-        self.trust(Trust::Confirmed);
-        self.end_eager();
+        self.flags.store(Trust::Confirmed as u8, Ordering::Relaxed);
     }
 
     /// Changes how far the value is trusted.
     pub fn trust(&self, trust: Trust) {
-        self.trust.store(trust as u8, Ordering::Relaxed);
+        let changed = |flags: u8| Some(flags & !TRUST | trust as u8);
+        let _ = self
+            .flags
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, changed);
     }
 
     /// How far the value is trusted.
     pub fn trusted(&self) -> Trust {
-        Trust::from(self.trust.load(Ordering::Relaxed))
+        Trust::from(self.flags.load(Ordering::Relaxed) & TRUST)
     }
 
     /// The newest mark that it was compared with.
@@ -93,7 +101,7 @@ impl<V> Entry<V> {
 
     /// By how many thousandths its window is shortened.
     pub fn jitter_per_mille(&self) -> u16 {
-        self.jitter_per_mille
+        u16::from(self.jitter_per_mille)
     }
 
     /// What it counts against the cap.
@@ -129,19 +137,20 @@ impl<V> Entry<V> {
     /// Asks for it to be refreshed before its window ends; false if somebody has asked already.
     pub fn begin_eager(&self) -> bool {
         // Most readers find it set; reading first spares them the write.
-        !self.is_eager.load(Ordering::Relaxed) && !self.is_eager.swap(true, Ordering::Relaxed)
+        self.flags.load(Ordering::Relaxed) & EAGER == 0
+            && self.flags.fetch_or(EAGER, Ordering::Relaxed) & EAGER == 0
     }
 
     /// What was asked for came to an end.
     pub fn end_eager(&self) {
-        self.is_eager.store(false, Ordering::Relaxed);
+        self.flags.fetch_and(!EAGER, Ordering::Relaxed);
     }
 
     /// What may be done with it at `now`.
     pub fn judge(&self, rule: &Rule, now: Moment) -> Verdict {
         // A contract's window is what it says.
         let jitter = match self.contract() {
-            0 => self.jitter_per_mille,
+            0 => self.jitter_per_mille(),
             _ => 0,
         };
         rule.judge(now.since(self.as_of()), self.trusted(), jitter)
@@ -153,5 +162,41 @@ impl<V> Deref for Entry<V> {
 
     fn deref(&self) -> &V {
         &self.value
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_known_about_a_value_takes_24_bytes() {
+        assert_eq!(size_of::<Entry<u64>>(), 24 + size_of::<u64>());
+    }
+
+    #[test]
+    fn trust_and_eagerness_do_not_disturb_each_other_and_being_confirmed_ends_both() {
+        let entry = Entry::new((), Moment::from_millis(7), 50, 0);
+        assert_eq!(entry.trusted(), Trust::Confirmed);
+        assert!(entry.begin_eager() && !entry.begin_eager());
+        for trust in [Trust::Doubted, Trust::Unconfirmed] {
+            entry.trust(trust);
+            assert_eq!(entry.trusted(), trust);
+            assert!(!entry.begin_eager());
+        }
+        entry.end_eager();
+        assert_eq!(entry.trusted(), Trust::Unconfirmed);
+        assert!(entry.begin_eager());
+        entry.confirm(Moment::from_millis(5));
+        assert_eq!(entry.trusted(), Trust::Confirmed);
+        assert_eq!(entry.as_of(), Moment::from_millis(7), "never earlier");
+        assert!(entry.begin_eager());
+        assert_eq!(entry.jitter_per_mille(), 50);
+    }
+
+    #[test]
+    fn a_window_is_shortened_by_a_tenth_at_most() {
+        let entry = Entry::new((), Moment::default(), u16::MAX, 0);
+        assert_eq!(entry.jitter_per_mille(), MAX_JITTER_PER_MILLE);
     }
 }

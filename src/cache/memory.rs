@@ -137,10 +137,16 @@ impl<K: Clone + Eq + Hash, V> Memory<K, V> {
     }
 }
 
+/// What the allocator takes for `bytes` in one piece: its own word beside them, in steps of 16.
+pub const fn allocated(bytes: usize) -> usize {
+    let rounded = (bytes + 8).next_multiple_of(16);
+    if rounded < 32 { 32 } else { rounded }
+}
+
 /// What an entry costs beside what its source says its key and value cost.
 pub const fn overhead_bytes<K, V>() -> usize {
-    // Arc's two counters, the entry, the key in its slot
-    16 + size_of::<Entry<V>>() + size_of::<K>() + SLOT_BYTES
+    // Arc's two counters and the entry; the key in its slot
+    allocated(16 + size_of::<Entry<V>>()) + size_of::<K>() + SLOT_BYTES
 }
 
 // === impl Weigh ===

@@ -6,7 +6,7 @@ use super::freshness::Trust;
 use crate::clock::Moment;
 
 /// The format of everything on disk. Another number on disk discards the store.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 const ROW_BYTES: usize = 8 + 1 + 2 + 1 + 4;
 

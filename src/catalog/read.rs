@@ -403,12 +403,7 @@ mod tests {
 
     fn put(catalog: &Catalog, id: &str, product: &Value) {
         let body = product.to_string();
-        let tag = format!("\"{:08x}\"", crc32fast::hash(body.as_bytes()));
-        let stored = Stored {
-            representation: Representation::restore(body.into(), &tag, None).unwrap(),
-            validators: Validators::default(),
-            renditions: crate::catalog::Renditions::default(),
-        };
+        let stored = Representation::new(body.as_bytes(), None, &[]).into();
         let (listing, id) = (catalog.cache.begin_listing(), ProductId::parse(id).unwrap());
         let now = catalog.clock.now();
         catalog.cache.confirm(&listing, &id, stored, now);

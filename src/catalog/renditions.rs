@@ -1,7 +1,8 @@
 //! Products in other versions and codings than the one that is stored: made at first need, kept beside
 //! it within the cap, gone with it, and never on disk.
 
-use super::{Catalog, Stored};
+use super::{Catalog, Entry, Stored};
+use crate::cache::allocated;
 use crate::product::{
     Coding, Effort, LEAST_ENCODED, ProductId, Rendition, Representation, Version, flatten,
 };
@@ -16,8 +17,8 @@ use tokio::sync::watch;
 /// Bodies longer than this, in bytes, are encoded on a thread where they hold up no other request.
 const LONGEST_INLINE: usize = 16 * 1024;
 
-/// What one kept rendition costs beside its bytes: its place in the list, and two allocations.
-const KEPT_BYTES: usize = size_of::<Kept>() + 2 * 48;
+/// What one kept rendition costs beside its bytes: its place in the list, and what clones of a body share.
+const KEPT_BYTES: usize = size_of::<Kept>() + 32;
 
 /// The form that a client wants a product in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,16 +31,15 @@ pub struct Shape {
     pub strict: bool,
 }
 
-/// What was made of a stored product so far. Nothing, for most: then it is 16 bytes.
+/// What was made of a stored product so far. Nothing, for most: then it is 8 bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Renditions(Option<Arc<[Kept]>>);
+pub struct Renditions(Option<Arc<Box<[Kept]>>>);
 
 /// One of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Kept {
     version: Version,
     coding: Coding,
-    etag: HeaderValue,
     /// `None` where the coding does not make it smaller.
     body: Option<Bytes>,
 }
@@ -78,10 +78,10 @@ impl Catalog {
     pub async fn rendition(
         &self,
         id: &ProductId,
-        stored: &Stored,
+        stored: &Arc<Entry<Stored>>,
         shape: Shape,
     ) -> Result<Rendition, Unrenderable> {
-        match stored.at_hand(shape) {
+        match Stored::at_hand(stored, shape) {
             Some(rendition) => Ok(rendition),
             // Boxed, so that reads that find it at hand do not carry the room for making it.
             None => Box::pin(self.made(id, stored, shape)).await,
@@ -91,17 +91,18 @@ impl Catalog {
     async fn made(
         &self,
         id: &ProductId,
-        stored: &Stored,
+        stored: &Arc<Entry<Stored>>,
         shape: Shape,
     ) -> Result<Rendition, Unrenderable> {
+        let representation = &stored.representation;
         let Shape {
             version, coding, ..
         } = shape;
         let plain = match version {
-            Version::V2 => stored.representation.rendition(),
+            Version::V2 => Stored::rendition(stored),
             Version::V1 => {
                 let flat = self.kept(id, stored, version, Coding::Identity, None);
-                flat.await.rendition().ok_or(Unrenderable)?
+                flat.await.rendition(representation).ok_or(Unrenderable)?
             }
         };
         let pays = plain.body.len() >= LEAST_ENCODED;
@@ -110,14 +111,14 @@ impl Catalog {
         }
         if pays {
             let kept = self.kept(id, stored, version, coding, Some(&plain.body));
-            if let Some(encoded) = kept.await.rendition() {
+            if let Some(encoded) = kept.await.rendition(representation) {
                 return Ok(encoded);
             }
         }
         if !shape.strict {
             return Ok(plain);
         }
-        let etag = stored.representation.tag(version, coding);
+        let etag = representation.tag(version, coding);
         let body = encode(plain.body, coding, Effort::Kept).await;
         Ok(Rendition {
             version,
@@ -152,10 +153,7 @@ impl Catalog {
                     let made = self.found_meanwhile(id, representation, version, coding);
                     let kept = match made {
                         Some(kept) => kept,
-                        None => {
-                            self.make(id, representation, &etag, version, coding, plain)
-                                .await
-                        }
+                        None => self.make(id, representation, version, coding, plain).await,
                     };
                     bench.done.send_replace(Some(kept.clone()));
                     return kept;
@@ -180,7 +178,7 @@ impl Catalog {
         coding: Coding,
     ) -> Option<Kept> {
         let held = self.cache.peek(id)?;
-        let is_same = held.representation.etag == representation.etag;
+        let is_same = held.representation.digest() == representation.digest();
         let kept = held.renditions.find(version, coding)?;
         is_same.then(|| kept.clone())
     }
@@ -189,13 +187,12 @@ impl Catalog {
         &self,
         id: &ProductId,
         representation: &Representation,
-        etag: &HeaderValue,
         version: Version,
         coding: Coding,
         plain: Option<&Bytes>,
     ) -> Kept {
         let body = match plain {
-            None => flatten(&representation.body).map(|flat| Bytes::copy_from_slice(&flat)),
+            None => flatten(representation.body()).map(|flat| Bytes::copy_from_slice(&flat)),
             Some(plain) => encode(plain.clone(), coding, Effort::Kept)
                 .await
                 .filter(|encoded| encoded.len() < plain.len()),
@@ -205,12 +202,12 @@ impl Catalog {
         let kept = Kept {
             version,
             coding,
-            etag: etag.clone(),
             body,
         };
         self.cache.enrich(id, |held| {
             let is_missing = held.renditions.find(version, coding).is_none();
-            (held.representation.etag == representation.etag && is_missing).then(|| Stored {
+            let is_same = held.representation.digest() == representation.digest();
+            (is_same && is_missing).then(|| Stored {
                 renditions: held.renditions.with(kept.clone()),
                 ..held.clone()
             })
@@ -222,32 +219,41 @@ impl Catalog {
 // === impl Stored ===
 
 impl Stored {
+    /// The stored version as it is. Costs two allocations, those of [`Stored::shared_body`] and of
+    /// [`Representation::etag`].
+    pub fn rendition(this: &Arc<Entry<Self>>) -> Rendition {
+        Rendition {
+            version: Version::V2,
+            coding: Coding::Identity,
+            etag: this.representation.etag(),
+            body: Self::shared_body(this),
+        }
+    }
+
     /// The product as `shape` wants it, where nothing has to be made for that.
-    pub fn at_hand(&self, shape: Shape) -> Option<Rendition> {
+    pub fn at_hand(this: &Arc<Entry<Self>>, shape: Shape) -> Option<Rendition> {
         let Shape {
             version, coding, ..
         } = shape;
-        let plain = || self.representation.rendition();
         if (version, coding) == (Version::V2, Coding::Identity) {
-            return Some(plain());
+            return Some(Self::rendition(this));
         }
-        let kept = self.renditions.find(version, coding);
-        if let Some(rendition) = kept.and_then(Kept::rendition) {
+        let kept = this.renditions.find(version, coding);
+        if let Some(rendition) = kept.and_then(|kept| kept.rendition(&this.representation)) {
             return Some(rendition);
         }
-        let pays = kept.is_none() && self.representation.body.len() >= LEAST_ENCODED;
-        (version == Version::V2 && !pays && !shape.strict).then(plain)
+        let pays = kept.is_none() && this.representation.body().len() >= LEAST_ENCODED;
+        (version == Version::V2 && !pays && !shape.strict).then(|| Self::rendition(this))
     }
 
     /// The body in this version, for answers that are made of many; what is made for it is not kept.
     ///
     /// # Errors
     /// [`Unrenderable`].
-    pub fn body(&self, version: Version) -> Result<Bytes, Unrenderable> {
-        let body = &self.representation.body;
-        let flat = || flatten(body).map(Bytes::from);
-        match (version, self.renditions.find(version, Coding::Identity)) {
-            (Version::V2, _) => Ok(body.clone()),
+    pub fn body(this: &Arc<Entry<Self>>, version: Version) -> Result<Bytes, Unrenderable> {
+        let flat = || flatten(this.representation.body()).map(Bytes::from);
+        match (version, this.renditions.find(version, Coding::Identity)) {
+            (Version::V2, _) => Ok(Self::shared_body(this)),
             (Version::V1, Some(kept)) => kept.body.clone().ok_or(Unrenderable),
             (Version::V1, None) => flat().ok_or(Unrenderable),
         }
@@ -262,29 +268,30 @@ impl Renditions {
         let Some(kept) = &self.0 else { return 0 };
         let each = kept
             .iter()
-            .map(|kept| KEPT_BYTES + kept.etag.len() + kept.body.as_ref().map_or(0, Bytes::len));
-        each.sum::<usize>() + 16
+            .map(|kept| KEPT_BYTES + allocated(kept.body.as_ref().map_or(0, Bytes::len)));
+        each.sum::<usize>() + allocated(32) + allocated(0)
     }
 
     fn find(&self, version: Version, coding: Coding) -> Option<&Kept> {
-        let mut kept = self.0.as_deref()?.iter();
+        let mut kept = self.0.as_ref()?.iter();
         kept.find(|kept| kept.version == version && kept.coding == coding)
     }
 
     fn with(&self, kept: Kept) -> Self {
-        let before = self.0.as_deref().unwrap_or_default().iter().cloned();
-        Self(Some(before.chain([kept]).collect()))
+        let before = self.0.iter().flat_map(|kept| kept.iter().cloned());
+        Self(Some(Arc::new(before.chain([kept]).collect())))
     }
 }
 
 // === impl Kept ===
 
 impl Kept {
-    fn rendition(&self) -> Option<Rendition> {
+    /// Costs one allocation, that of the tag.
+    fn rendition(&self, of: &Representation) -> Option<Rendition> {
         Some(Rendition {
             version: self.version,
             coding: self.coding,
-            etag: self.etag.clone(),
+            etag: of.tag(self.version, self.coding),
             body: self.body.clone()?,
         })
     }

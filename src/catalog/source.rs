@@ -5,7 +5,7 @@ use super::index::{Content, Index};
 use super::invalidate::Selector;
 use super::standing::Confirmation;
 use super::stored::Stored;
-use crate::cache::{Known, Loaded, Purpose, Restored, Source};
+use crate::cache::{Known, Loaded, Purpose, Restored, Source, allocated};
 use crate::clock::{Clock, Moment};
 use crate::product::{Product, ProductId};
 use crate::telemetry::Conversation;
@@ -60,7 +60,8 @@ impl Source for Products {
         purpose: Purpose,
         cause: Conversation,
     ) -> Result<Loaded<Stored, StatusCode>, UpstreamError> {
-        let validators = known.map(|known| &known.validators);
+        let validators = known.map(Stored::validators);
+        let validators = validators.as_ref();
         let fetched = match purpose {
             Purpose::Read => self.inventory.get(id, validators, cause).await,
             Purpose::Refresh { within, from } => {
@@ -98,12 +99,15 @@ impl Source for Products {
     }
 
     fn weight(&self, id: &ProductId, stored: &Stored) -> usize {
-        id.as_str().len() + stored.heap_bytes()
+        let id = match id.heap_bytes() {
+            0 => 0,
+            bytes => allocated(bytes),
+        };
+        id + stored.heap_bytes()
     }
 
     fn same(&self, held: &Stored, listed: &Stored) -> bool {
-        // Strong tags: equal tags are equal bytes.
-        held.representation.etag == listed.representation.etag
+        held.representation.digest() == listed.representation.digest()
     }
 
     fn name(id: &ProductId) -> String {

@@ -2,27 +2,28 @@
 
 use super::index::Content;
 use super::renditions::Renditions;
-use crate::product::Representation;
+use crate::cache::{Entry, allocated};
+use crate::product::{Digest, LastModified, Representation};
 use crate::upstream::{Confirmed, Validators};
 use bytes::Bytes;
-use rustc_hash::FxBuildHasher;
 use serde::Deserialize;
 use std::borrow::Cow;
-use std::hash::BuildHasher;
+use std::sync::Arc;
 
-/// What one shared buffer costs beside its bytes: its allocation and its counters.
-const BUFFER_BYTES: usize = 48;
-
-/// A product as the cache holds it: rendered, with the inventory's own validators.
+/// A product as the cache holds it: rendered, with the inventory's own validators behind the body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
     /// What goes on the wire.
     pub representation: Representation,
-    /// What the next conditional call to the inventory carries.
-    pub validators: Validators,
     /// What was made of the representation so far; not on disk.
-    pub renditions: Renditions,
+    pub(super) renditions: Renditions,
 }
+
+/// Keeps a product for as long as its body is being sent.
+struct Sent(Arc<Entry<Stored>>);
+
+/// What precedes body and validators on disk: the digest, the time of the last change, how long the validators are.
+const HEAD_BYTES: usize = 16 + 4 + 4;
 
 /// What a product is filed under.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -43,126 +44,182 @@ pub struct Labels<'a> {
 impl Stored {
     /// Renders what the inventory confirmed.
     pub fn render(confirmed: &Confirmed, now_secs: u64) -> Self {
-        Self {
-            representation: confirmed.product.render(now_secs),
-            validators: confirmed.validators.clone(),
-            renditions: Renditions::default(),
-        }
+        let validators = pack(&confirmed.validators);
+        confirmed.product.render_with(now_secs, &validators).into()
+    }
+
+    /// The body, for as long as whoever sends it needs it. Costs one allocation of 24 bytes, that of the
+    /// reference to the entry; no byte is copied.
+    pub fn shared_body(this: &Arc<Entry<Self>>) -> Bytes {
+        Bytes::from_owner(Sent(Arc::clone(this)))
+    }
+
+    /// What the next conditional call to the inventory carries. Costs two allocations where there is any.
+    pub fn validators(&self) -> Validators {
+        unpack(self.representation.appendix()).unwrap_or_default()
     }
 
     /// What queries ask about the product is in its body; its tag tells one body from another.
     pub fn content(&self) -> Content<'_> {
         Content {
-            version: FxBuildHasher.hash_one(self.representation.etag.as_bytes()),
-            json: &self.representation.body,
+            version: self.representation.digest().half(),
+            json: self.representation.body(),
         }
     }
 
     /// What the product is filed under, read from its body: a microsecond or two, not for every read.
     pub fn labels(&self) -> Labels<'_> {
         // What is stored was rendered from a product.
-        serde_json::from_slice(&self.representation.body).unwrap_or_default()
+        serde_json::from_slice(self.representation.body()).unwrap_or_default()
     }
 
     /// What this holds on the heap, in bytes.
     pub fn heap_bytes(&self) -> usize {
-        let Representation {
-            body,
-            etag,
-            last_modified,
-        } = &self.representation;
-        let text = |text: &Option<Box<str>>| text.as_ref().map_or(0, |text| text.len() + 16);
-        let header = |length: usize| length + BUFFER_BYTES;
-        body.len()
-            + BUFFER_BYTES
-            + header(etag.len())
-            + last_modified
-                .as_ref()
-                .map_or(0, |modified| header(modified.header.len()))
-            + text(&self.validators.etag)
-            + text(&self.validators.last_modified)
-            + self.renditions.heap_bytes()
+        allocated(self.representation.buffer().len()) + self.renditions.heap_bytes()
     }
 
-    /// The bytes on disk: four fields behind their lengths, then the body.
+    /// The bytes on disk: what is known of the body, then the body and the inventory's validators as they
+    /// lie in memory.
     pub fn encode(&self) -> Vec<u8> {
-        let modified = self.representation.last_modified.as_ref();
-        let modified = modified.map(|modified| modified.secs.to_le_bytes());
-        let text = |text: &'_ Option<Box<str>>| text.as_deref().unwrap_or("").as_bytes().to_vec();
-        let fields: [&[u8]; 4] = [
-            self.representation.etag.as_bytes(),
-            modified.as_ref().map_or(&[], |bytes| bytes.as_slice()),
-            &text(&self.validators.etag),
-            &text(&self.validators.last_modified),
-        ];
-        let body = &self.representation.body;
-        let mut bytes = Vec::with_capacity(body.len() + 128);
-        for field in fields {
-            // Header values are far shorter; one that is not is left out, and only costs a full GET.
-            let length = u16::try_from(field.len()).unwrap_or(0);
-            bytes.extend_from_slice(&length.to_le_bytes());
-            bytes.extend_from_slice(field.get(..usize::from(length)).unwrap_or_default());
-        }
-        bytes.extend_from_slice(body);
+        let representation = &self.representation;
+        let buffer = representation.buffer();
+        let appendix = u32::try_from(representation.appendix().len()).unwrap_or(0);
+        let mut bytes = Vec::with_capacity(HEAD_BYTES + buffer.len());
+        bytes.extend_from_slice(&representation.digest().to_bytes());
+        bytes.extend_from_slice(&LastModified::to_bytes(representation.last_modified()));
+        bytes.extend_from_slice(&appendix.to_le_bytes());
+        bytes.extend_from_slice(buffer);
         bytes
     }
 
     /// Reads what [`Stored::encode`] wrote; `None` if the bytes are anything else.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let mut rest = bytes;
-        let mut field = || {
-            let (length, after) = rest.split_first_chunk::<2>()?;
-            let (field, after) =
-                after.split_at_checked(usize::from(u16::from_le_bytes(*length)))?;
-            rest = after;
-            Some(field)
-        };
-        let etag = std::str::from_utf8(field()?).ok()?;
-        let modified = match field()? {
-            [] => None,
-            secs => Some(u64::from_le_bytes(secs.try_into().ok()?)),
-        };
-        let mut text = || {
-            let text = std::str::from_utf8(field()?).ok()?;
-            Some((!text.is_empty()).then(|| text.into()))
-        };
-        let validators = Validators {
-            etag: text()?,
-            last_modified: text()?,
-        };
-        Some(Self {
-            representation: Representation::restore(Bytes::copy_from_slice(rest), etag, modified)?,
-            validators,
-            renditions: Renditions::default(),
-        })
+        let (digest, rest) = bytes.split_first_chunk()?;
+        let (modified, rest) = rest.split_first_chunk()?;
+        let (appendix, buffer) = rest.split_first_chunk()?;
+        let representation = Representation::restore(
+            buffer,
+            u32::from_le_bytes(*appendix),
+            Digest::from_bytes(*digest),
+            LastModified::from_bytes(*modified),
+        )?;
+        unpack(representation.appendix())?;
+        Some(representation.into())
     }
+}
+
+impl From<Representation> for Stored {
+    fn from(representation: Representation) -> Self {
+        Self {
+            representation,
+            renditions: Renditions::default(),
+        }
+    }
+}
+
+// === impl Sent ===
+
+impl AsRef<[u8]> for Sent {
+    fn as_ref(&self) -> &[u8] {
+        self.0.representation.body()
+    }
+}
+
+/// Validators in one piece: nothing where there are none, else the length of the tag, the tag, the date.
+fn pack(validators: &Validators) -> Vec<u8> {
+    let text = |text: &'_ Option<Box<str>>| text.as_deref().unwrap_or_default().as_bytes().to_vec();
+    let (etag, date) = (text(&validators.etag), text(&validators.last_modified));
+    // Header values are far shorter; one that is not is left out, and only costs a full GET.
+    let (length, etag) = match u16::try_from(etag.len()) {
+        Ok(length) => (length, etag),
+        Err(_) => (0, Vec::new()),
+    };
+    match etag.is_empty() && date.is_empty() {
+        true => Vec::new(),
+        false => [&length.to_le_bytes()[..], &etag, &date].concat(),
+    }
+}
+
+/// Reads what [`pack`] wrote.
+fn unpack(packed: &[u8]) -> Option<Validators> {
+    if packed.is_empty() {
+        return Some(Validators::default());
+    }
+    let (length, rest) = packed.split_first_chunk()?;
+    let (etag, date) = rest.split_at_checked(usize::from(u16::from_le_bytes(*length)))?;
+    let text = |bytes| {
+        let text = std::str::from_utf8(bytes).ok()?;
+        Some((!text.is_empty()).then(|| text.into()))
+    };
+    Some(Validators {
+        etag: text(etag)?,
+        last_modified: text(date)?,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Moment;
     use proptest::prelude::*;
+
+    fn stored(body: &[u8], modified: Option<u32>, validators: &Validators) -> Stored {
+        let modified = modified.map(|secs| LastModified::at(secs.into()));
+        Representation::new(body, modified, &pack(validators)).into()
+    }
+
+    #[test]
+    fn a_cached_product_takes_88_bytes_beside_its_buffer() {
+        assert_eq!(16 + size_of::<Entry<Stored>>(), 88);
+    }
+
+    #[test]
+    fn a_body_is_shared_and_without_the_validators() {
+        let validators = Validators {
+            etag: Some("\"1\"".into()),
+            last_modified: None,
+        };
+        let entry = Entry::new(stored(b"body", None, &validators), Moment::default(), 0, 0);
+        let entry = Arc::new(entry);
+        let body = Stored::shared_body(&entry);
+        assert_eq!(body, "body");
+        assert_eq!(body.as_ptr(), entry.representation.body().as_ptr());
+        drop(entry);
+        assert_eq!(body, "body");
+    }
+
+    #[test]
+    fn validators_that_are_too_long_are_left_out() {
+        let validators = Validators {
+            etag: Some("x".repeat(70_000).into()),
+            last_modified: Some("date".into()),
+        };
+        let kept = stored(b"body", None, &validators).validators();
+        assert_eq!(
+            (kept.etag, kept.last_modified),
+            (None, validators.last_modified)
+        );
+    }
 
     proptest! {
         #[test]
         fn a_stored_product_survives_its_encoding(
-            body: Vec<u8>, modified in proptest::option::of(0u64..4_000_000_000),
+            body: Vec<u8>, modified in proptest::option::of(0..u32::MAX),
             etag in proptest::option::of("[a-z\"]{1,40}"), date in proptest::option::of("[A-Z]{29}"),
         ) {
-            let stored = Stored {
-                representation: Representation::restore(body.into(), "\"v2-abc\"", modified).unwrap(),
-                validators: Validators {
-                    etag: etag.map(Into::into),
-                    last_modified: date.map(Into::into),
-                },
-                renditions: Renditions::default(),
+            let validators = Validators {
+                etag: etag.map(Into::into),
+                last_modified: date.map(Into::into),
             };
+            let stored = stored(&body, modified, &validators);
+            prop_assert_eq!(stored.validators(), validators);
+            prop_assert_eq!(stored.representation.body(), &body);
             prop_assert_eq!(Stored::decode(&stored.encode()), Some(stored));
         }
 
         #[test]
         fn garbage_is_no_product_and_no_panic(bytes: Vec<u8>) {
-            let _ = Stored::decode(&bytes);
+            let _ = Stored::decode(&bytes).map(|stored| stored.validators());
         }
     }
 }

@@ -115,7 +115,7 @@ impl Turn {
                 Ok(served) => {
                     let is_held = !anew && served.outcome == Outcome::Hit;
                     let is_certain = !is_held && served.entry.as_of() >= began;
-                    if is_certain || is_held && served.entry.validators.can_guard() {
+                    if is_certain || is_held && served.entry.validators().can_guard() {
                         return Ok(Present::there(served.entry, is_certain));
                     }
                     if anew {
@@ -163,7 +163,7 @@ impl Present {
     fn expected(&self) -> Expected {
         match &self.entry {
             None => Expected::Nothing,
-            Some(entry) => Expected::Unchanged(entry.validators.clone()),
+            Some(entry) => Expected::Unchanged(entry.validators()),
         }
     }
 }

@@ -108,9 +108,9 @@ impl Catalog {
         let write = async move {
             let (inventory, id, patch) = (&inventory, &id, &patch);
             let send = move |entry: Option<Arc<Entry<Stored>>>, expected: Expected| async move {
-                let document = entry.as_ref().map(|entry| &entry.representation.body);
+                let document = entry.as_ref().map(|entry| entry.representation.body());
                 let amendment = patch
-                    .amend(document.map_or(&[], |document| document), id)
+                    .amend(document.unwrap_or_default(), id)
                     .map_err(|problems| Undone::Unsent(CatalogError::Patch(problems)))?;
                 let sent = inventory.patch(id, &amendment, &expected, cause).await;
                 sent.map_err(Undone::Failed)
@@ -224,9 +224,10 @@ impl Undone {
 /// its own date says so.
 fn is_past(written: &Written, held: Option<&Entry<Stored>>, now: Moment) -> bool {
     let stored = &written.served.stored;
-    let is_other = held.is_some_and(|held| held.representation.etag != stored.representation.etag);
-    let modified = stored.representation.last_modified.as_ref();
-    is_other || modified.is_none_or(|modified| modified.secs + JUST_NOW_SECS < now.as_secs())
+    let digest = stored.representation.digest();
+    let is_other = held.is_some_and(|held| held.representation.digest() != digest);
+    let modified = stored.representation.last_modified();
+    is_other || modified.is_none_or(|modified| modified.secs() + JUST_NOW_SECS < now.as_secs())
 }
 
 fn refused<T>(

@@ -17,7 +17,7 @@ use super::conditional::{Changed, Current, of_read};
 use super::extract::Conditions;
 use super::fault::{Fault, NO_STORE};
 use super::media::NEGOTIATED;
-use crate::catalog::{Coding, Effort, Outcome, Rendition, Served, encode};
+use crate::catalog::{Coding, Effort, LastModified, Outcome, Rendition, Served, encode};
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -47,8 +47,8 @@ pub struct Metadata {
     pub coding: Coding,
     /// Strong entity tag.
     pub etag: HeaderValue,
-    /// When it last changed, and the same as a header value, which is told where it is a strong validator.
-    pub last_modified: Option<(Changed, HeaderValue)>,
+    /// When it last changed, and the same for a header, which is told where it is a strong validator.
+    pub last_modified: Option<(Changed, LastModified)>,
     /// What may be done with it.
     pub cache_control: HeaderValue,
     /// How it was come by, where the cache had a part in it.
@@ -141,10 +141,10 @@ impl Metadata {
             let coding = HeaderValue::from_static(self.coding.as_str());
             headers.insert(CONTENT_ENCODING, coding);
         }
-        if let Some((changed, value)) = self.last_modified
+        if let Some((changed, modified)) = self.last_modified
             && changed.is_strong
         {
-            headers.insert(LAST_MODIFIED, value);
+            headers.insert(LAST_MODIFIED, modified.header());
         }
     }
 }
@@ -213,9 +213,9 @@ pub async fn respond_encoded(
 }
 
 /// When a product last changed.
-pub fn last_modified(served: &Served) -> Option<(Changed, HeaderValue)> {
-    let modified = served.stored.representation.last_modified.as_ref()?;
-    Some((Changed::of(&served.stored)?, modified.header.clone()))
+pub fn last_modified(served: &Served) -> Option<(Changed, LastModified)> {
+    let modified = served.stored.representation.last_modified()?;
+    Some((Changed::of(&served.stored)?, modified))
 }
 
 /// The class of a product that was come by so.
@@ -307,11 +307,7 @@ mod tests {
             updated_at: Some(jiff::Timestamp::from_second(MODIFIED).unwrap()),
         };
         Served {
-            stored: entry(Stored {
-                representation: product.render(2_000_000_000),
-                validators: Default::default(),
-                renditions: Default::default(),
-            }),
+            stored: entry(product.render(2_000_000_000).into()),
             outcome,
             remaining: Duration::from_secs(remaining),
             contract: None,
@@ -322,7 +318,7 @@ mod tests {
     }
 
     fn answer(served: &Served, headers: HeaderMap) -> Response {
-        let rendition = served.stored.representation.rendition();
+        let rendition = Stored::rendition(&served.stored);
         let policies = Policies::new(Duration::from_secs(300));
         policies.product(&Conditions::new(headers), served, rendition, Heed::Nothing)
     }
@@ -380,7 +376,7 @@ mod tests {
     #[test]
     fn a_304_has_what_the_rfc_wants_and_no_more() {
         let served = served(Outcome::Hit, 900);
-        let etag = served.stored.representation.etag.clone();
+        let etag = served.stored.representation.etag();
         let since = HeaderValue::from_static("Sun, 06 Nov 1994 08:49:37 GMT");
         for condition in [(IF_NONE_MATCH, etag.clone()), (IF_MODIFIED_SINCE, since)] {
             let response = answer(&served, HeaderMap::from_iter([condition]));

@@ -131,8 +131,9 @@ impl From<Preconditions> for Precondition {
             return Self::none();
         }
         Self::new(move |current: Option<&Entry<Stored>>| {
+            let etag = current.map(|current| current.representation.etag());
             conditions.hold(current.map(|current| Current {
-                etag: Some(&current.representation.etag),
+                etag: etag.as_ref(),
                 changed: Changed::of(current),
             }))
         })
@@ -222,10 +223,10 @@ fn follows_grammar(headers: &HeaderMap, name: &HeaderName) -> bool {
 impl Changed {
     /// When a product last changed, where its inventory says so.
     pub fn of(product: &Entry<Stored>) -> Option<Self> {
-        let modified = product.representation.last_modified.as_ref()?;
+        let modified = product.representation.last_modified()?;
         let as_of_secs = product.as_of().as_secs();
         Some(Self {
-            secs: modified.secs,
+            secs: modified.secs(),
             is_strong: modified.is_strong(as_of_secs),
             as_of_secs,
         })

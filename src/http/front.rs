@@ -12,7 +12,7 @@ use super::fault::Fault;
 use super::media::Accepted;
 use super::observe::{Asked, Exchange, ObserveLayer};
 use super::uri;
-use crate::catalog::{Catalog, ProductId, Served};
+use crate::catalog::{Catalog, ProductId, Served, Stored};
 use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::response::{IntoResponse, Response as Routed};
@@ -139,7 +139,7 @@ impl Quick {
         }
         let shape = Accepted::of(headers).ok()?.shape();
         let served = self.catalog.at_hand(&id)?;
-        let rendition = served.stored.at_hand(shape)?;
+        let rendition = Stored::at_hand(&served.stored, shape)?;
         let (metadata, body) = self
             .policies
             .of_product(&served, rendition, Heed::default());

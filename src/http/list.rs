@@ -126,11 +126,11 @@ impl Listing {
         let mut hash = Sha256::new();
         let mut parts = vec![Bytes::from_static(b"{\"data\":[")];
         for (at, item) in items.clone().enumerate() {
-            let body = item.stored.body(version)?;
+            let body = Stored::body(&item.stored, version)?;
             let body = match select {
                 // The tag tells the bytes in every version.
                 None => {
-                    hash.update(item.stored.representation.etag.as_bytes());
+                    hash.update(item.stored.representation.etag().as_bytes());
                     body
                 }
                 Some(select) => {
@@ -245,7 +245,7 @@ pub(super) async fn selected(
     heed: Heed,
 ) -> Result<Response, Fault> {
     let Accepted { version, codings } = accepted;
-    let left = select.apply(&served.stored.body(version)?);
+    let left = select.apply(&Stored::body(&served.stored, version)?);
     let left = left.map_err(|error| Fault::internal(error.to_string()))?;
     let coding = codings.for_body_of(left.len(), Effort::Once);
     let digest = URL_SAFE_NO_PAD.encode(Sha256::digest(&left));

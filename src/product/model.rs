@@ -1,16 +1,17 @@
 //! What a product is.
 
 use serde::ser::{Serialize, SerializeStruct, Serializer};
+use smol_str::SmolStr;
 use std::borrow::Borrow;
 use std::fmt;
-use std::sync::Arc;
 
 /// Free members of a product, by name; also where `PUBLISHED_MEMBERS` land.
 pub type Attributes = serde_json::Map<String, serde_json::Value>;
 
-/// A product's identity: `[A-Za-z0-9][A-Za-z0-9._~:@+-]{0,127}`. Cheap to clone.
+/// A product's identity: `[A-Za-z0-9][A-Za-z0-9._~:@+-]{0,127}`. Cheap to clone: 24 bytes, which hold up to 23
+/// characters in place; longer ids are shared by their clones.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ProductId(Arc<str>);
+pub struct ProductId(SmolStr);
 
 /// The text is no product id. Does not repeat the text, so that it is safe to show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -111,7 +112,7 @@ impl ProductId {
             && text.len() <= Self::MAX_LEN
             && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"._~:@+-".contains(&byte));
         if valid {
-            Ok(Self(Arc::from(text)))
+            Ok(Self(SmolStr::new(text)))
         } else {
             Err(InvalidId)
         }
@@ -119,12 +120,21 @@ impl ProductId {
 
     /// Stands in a [`Draft`](super::Draft) for the id that the inventory will choose.
     pub(super) fn placeholder() -> Self {
-        Self(Arc::from("unassigned"))
+        Self(SmolStr::new_static("unassigned"))
     }
 
     /// The id's text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// What it holds on the heap, in bytes; its clones hold the same.
+    pub fn heap_bytes(&self) -> usize {
+        match self.0.is_heap_allocated() {
+            // Two counters lie before the text.
+            true => 16 + self.0.len(),
+            false => 0,
+        }
     }
 }
 
@@ -319,6 +329,16 @@ mod tests {
         ] {
             assert_eq!(ProductId::parse(bad), Err(InvalidId), "{bad}");
         }
+    }
+
+    #[test]
+    fn only_long_ids_take_memory_of_their_own() {
+        for (length, bytes) in [(1, 0), (23, 0), (24, 40), (128, 144)] {
+            let id = ProductId::parse(&"x".repeat(length)).unwrap();
+            assert_eq!(id.heap_bytes(), bytes, "{length}");
+            assert_eq!(id.as_str().len(), length);
+        }
+        assert_eq!(size_of::<ProductId>(), 24);
     }
 
     #[test]

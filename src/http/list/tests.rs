@@ -12,16 +12,7 @@ use std::sync::Arc;
 
 fn served(id: &str, outcome: Outcome, remaining: u64) -> Served {
     let body = format!("{{\"id\":\"{id}\",\"name\":\"N\"}}");
-    let etag = HeaderValue::try_from(format!("\"v2-{id}\"")).unwrap();
-    let stored = Stored {
-        representation: Representation {
-            body: body.into(),
-            etag,
-            last_modified: None,
-        },
-        validators: Default::default(),
-        renditions: Default::default(),
-    };
+    let stored = Stored::from(Representation::new(body.as_bytes(), None, &[]));
     Served {
         stored: Arc::new(Entry::new(stored, Moment::default(), 0, 0)),
         outcome,

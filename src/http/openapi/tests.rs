@@ -230,7 +230,7 @@ fn what_is_parsed_and_rendered_follows_the_schemas() {
     let body = schema::example("NewProduct").unwrap().to_string();
     let id = ProductId::parse("KETTLE-17").unwrap();
     let draft = Draft::parse(body.as_bytes(), Some(&id)).unwrap();
-    let mut rendered: Value = serde_json::from_slice(&draft.product.render(0).body).unwrap();
+    let mut rendered: Value = serde_json::from_slice(draft.product.render(0).body()).unwrap();
     rendered["id"] = json!("KETTLE-17");
     assert!(is_valid("Product", &rendered), "{rendered}");
 }
