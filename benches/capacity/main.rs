@@ -4,6 +4,7 @@
 //! `benches/README.md`.
 
 mod alone;
+#[path = "../shared/figures.rs"]
 mod figures;
 #[path = "../shared/machine.rs"]
 mod machine;
