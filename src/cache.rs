@@ -302,6 +302,12 @@ impl<S: Source> Cache<S> {
         }
     }
 
+    /// A number that is another once something held is worth less than was said of it: distrusted, forgotten,
+    /// meant by a broad invalidation, or under another contract. Ask for it before what it is to vouch for.
+    pub fn doubts(&self) -> u64 {
+        self.inner.tiers.doubts()
+    }
+
     /// Whether anything held may still answer, if need be as stale.
     pub fn has_usable(&self) -> bool {
         self.inner.tiers.has_usable(self.inner.clock.now())

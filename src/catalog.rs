@@ -7,6 +7,7 @@ mod health;
 mod idempotency;
 mod index;
 mod invalidate;
+mod pages;
 mod precondition;
 mod read;
 mod renditions;
@@ -29,6 +30,7 @@ pub use batch::{BatchDone, BatchWrite};
 pub use health::{Check, CheckStatus, Health};
 pub use idempotency::{KEPT_FOR, KeptAnswer, NotRepeatable, Once, Repeatable};
 pub use invalidate::{Invalidated, Job, JobState, Mode, Refill, Selector};
+pub use pages::{KeptPage, Rendered, Seal};
 pub use precondition::Precondition;
 pub use renditions::{Shape, Unrenderable, encode};
 pub use standing::Standing;
@@ -222,9 +224,7 @@ impl Catalog {
         events: Events,
     ) -> Self {
         let contracts = Contracts::new(std::mem::take(&mut config.contracts));
-        // Three quarters at most, so that there is always room for what the rows are about.
-        let index_bytes = usize::try_from(cache.max_bytes / 4 * 3).unwrap_or(usize::MAX);
-        let source = Products::new(inventory, index_bytes, clock);
+        let source = Products::new(inventory, cache.max_bytes, clock);
         let cache = Cache::new(source, cache, clock, tasks.clone(), events.clone());
         // Nothing is held yet: what is loaded from here on is under its contract.
         cache.govern(contracts.of_file());

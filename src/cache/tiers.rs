@@ -42,6 +42,8 @@ pub(super) struct Tiers<S: Source> {
     pub shadows: Shadows,
     pub marks: Marks<S::Tag>,
     pub events: Events,
+    /// How often something held was said to be worth less than it was thought to be.
+    doubts: AtomicU64,
     reserved: AtomicU64,
     /// When the upstream last vouched for anything held, in milliseconds.
     newest: AtomicU64,
@@ -82,6 +84,7 @@ impl<S: Source> Tiers<S> {
             shadows: Shadows::new(config.shadow_rate),
             marks: Marks::default(),
             events,
+            doubts: AtomicU64::new(0),
             reserved: AtomicU64::new(0),
             newest: AtomicU64::new(0),
             untrusted: AtomicBool::new(false),
@@ -133,7 +136,19 @@ impl<S: Source> Tiers<S> {
             self.contracts.release(&entry);
             entry.set_contract(contract);
             self.contracts.hold(key, None, &entry);
+            self.doubt();
         }
+    }
+
+    /// A number that is another once something held was distrusted, forgotten, meant by a mark or put under
+    /// another contract: until then, what was fresh is so for as long as was said.
+    pub fn doubts(&self) -> u64 {
+        self.doubts.load(Ordering::Acquire) + u64::from(self.marks.newest())
+    }
+
+    /// To be called after what causes it: whoever sees the new number sees that too.
+    fn doubt(&self) {
+        self.doubts.fetch_add(1, Ordering::Release);
     }
 
     /// All that counts against the cap, in bytes.
@@ -182,6 +197,7 @@ impl<S: Source> Tiers<S> {
                 self.contracts.changed(entry);
             }
         });
+        self.doubt();
     }
 
     /// Makes an entry of a value, not kept yet.
@@ -324,6 +340,7 @@ impl<S: Source> Tiers<S> {
         self.contracts.release(&entry);
         self.counters.evicted(EvictionCause::Purge, 1);
         self.mark_row(key, &entry, false);
+        self.doubt();
         true
     }
 
@@ -338,6 +355,7 @@ impl<S: Source> Tiers<S> {
             self.mark_row(key, entry, false);
         });
         memory.clear();
+        self.doubt();
     }
 
     /// Keeps an entry's value but no longer trusts it.
@@ -347,6 +365,7 @@ impl<S: Source> Tiers<S> {
             entry.trust(trust);
             self.contracts.changed(&entry);
             self.journal.mark(key, Mark::Touch);
+            self.doubt();
             true
         })
     }

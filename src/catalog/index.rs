@@ -33,7 +33,7 @@ pub use table::Content;
 use crate::clock::Moment;
 use crate::product::ProductId;
 use row::Row;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use table::{Parsed, Table};
 
@@ -43,6 +43,7 @@ pub struct Index {
     /// Held while an order is made: one at a time.
     sorting: Mutex<()>,
     bytes: AtomicUsize,
+    changes: AtomicU64,
     limit_bytes: usize,
     complete: AtomicBool,
     overflown: AtomicBool,
@@ -57,6 +58,7 @@ impl Index {
             table: RwLock::new(Table::new()),
             sorting: Mutex::new(()),
             bytes: AtomicUsize::new(0),
+            changes: AtomicU64::new(0),
             limit_bytes,
             complete: AtomicBool::new(false),
             overflown: AtomicBool::new(limit_bytes == 0),
@@ -72,7 +74,9 @@ impl Index {
         let is_new = |content: &Content<'_>| !self.read().has(id.as_str(), content.version);
         let parsed = content.filter(is_new).and_then(Parsed::of);
         let mut table = self.write();
+        let known = table.rows.len();
         let is_news = table.insert(id.as_str(), parsed.as_ref(), as_of);
+        let is_changed = is_news || table.rows.len() != known;
         if table.bytes() > self.limit_bytes {
             // Orders only save time.
             table.drop_orders();
@@ -82,7 +86,7 @@ impl Index {
             self.overflown.store(true, Ordering::Relaxed);
             self.complete.store(false, Ordering::Relaxed);
         }
-        self.account(&table);
+        self.account(&table, is_changed);
         is_news
     }
 
@@ -96,7 +100,7 @@ impl Index {
     pub fn remove(&self, id: &ProductId) {
         let mut table = self.write();
         table.remove(id.as_str());
-        self.account(&table);
+        self.account(&table, true);
     }
 
     /// The ids of all products not known to exist as of `moment` or later.
@@ -146,8 +150,17 @@ impl Index {
         self.complete.store(complete, Ordering::Relaxed);
     }
 
-    /// Tells what the table holds by now.
-    fn account(&self, table: &Table) {
+    /// A number that is another once a product has come, gone or changed: what was found under it, and read
+    /// after it, is found again.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    /// Tells what the table holds by now, and whether queries may find something else.
+    fn account(&self, table: &Table, is_changed: bool) {
+        if is_changed {
+            self.changes.fetch_add(1, Ordering::Release);
+        }
         let bytes = if self.has_overflown() {
             0
         } else {

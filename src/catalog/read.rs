@@ -1,9 +1,12 @@
 //! Reading: one product, a page of them, or how many there are.
 
 use super::index::{Edge, Found, Index, Lengthy, Patience, Run};
-use super::{Catalog, CatalogError, Group, GroupRun, Grouping, Page, Served, Standing};
+use super::{
+    Catalog, CatalogError, Group, GroupRun, Grouping, Outcome, Page, Seal, Served, Standing,
+};
 use crate::cache::{Demand, ReadError, Trust};
 use crate::catalog::stored::Stored;
+use crate::clock::Moment;
 use crate::product::{Criteria, Cursor, GroupQuery, PageQuery, Place, Position, ProductId};
 use crate::telemetry::Conversation;
 use crate::upstream::{Confirmed, UpstreamError, Validators};
@@ -66,22 +69,38 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError::BadCursor`], [`CatalogError::Unavailable`].
     pub async fn page(&self, query: &PageQuery, cause: Conversation) -> Result<Page, CatalogError> {
-        let (at, backward) = match &query.position {
-            Position::After(Cursor::Upstream(cursor)) => {
-                return self.forward(query.limit, Some(cursor), cause).await;
-            }
+        self.page_to_keep(query, cause).await.map(|(page, _)| page)
+    }
+
+    /// One page, likewise; with a seal if it may be kept for those who ask for the same.
+    ///
+    /// # Errors
+    /// As [`Catalog::page`].
+    pub async fn page_to_keep(
+        &self,
+        query: &PageQuery,
+        cause: Conversation,
+    ) -> Result<(Page, Option<Seal>), CatalogError> {
+        let forward = async |cursor| Ok((self.forward(query.limit, cursor, cause).await?, None));
+        match &query.position {
+            Position::After(Cursor::Upstream(cursor)) => return forward(Some(cursor)).await,
             Position::Before(Cursor::Upstream(_)) => return Err(CatalogError::BadCursor),
-            Position::Start => (None, false),
-            Position::After(Cursor::Local { place, .. }) => (Some(place.clone()), false),
-            Position::Before(Cursor::Local { place, .. }) => (Some(place.clone()), true),
-        };
+            _ => {}
+        }
         match self.standing() {
-            Ok(standing) => self.walk_index(query, at, backward, standing, cause).await,
-            Err(_) if at.is_none() && query.criteria.is_plain() => {
-                self.forward(query.limit, None, cause).await
+            Ok(standing) => self.walk_index(query, standing, cause).await,
+            Err(_) if query.position == Position::Start && query.criteria.is_plain() => {
+                forward(None).await
             }
             Err(unavailable) => Err(unavailable),
         }
+    }
+
+    /// Where the products of a page are by now; `None` where that can not be said.
+    pub(super) async fn run_of(&self, query: &PageQuery) -> Option<Run> {
+        let (at, backward) = edge_in(query);
+        let run = self.run(&query.criteria, at.as_ref(), backward, query.limit);
+        run.await.ok()
     }
 
     /// How many products meet `criteria`.
@@ -126,17 +145,18 @@ impl Catalog {
         self.look_up(ids.to_vec(), cause).await
     }
 
-    /// The page after `at`, or with `backward` before it. Products that turn out to be gone make room
-    /// for the next ones.
+    /// The page that the query asks for. Products that turn out to be gone make room for the next ones.
     async fn walk_index(
         &self,
         query: &PageQuery,
-        mut at: Option<Place>,
-        backward: bool,
         standing: Standing,
         cause: Conversation,
-    ) -> Result<Page, CatalogError> {
+    ) -> Result<(Page, Option<Seal>), CatalogError> {
+        let began = (self.index().changes(), self.cache.doubts());
+        let began_at = self.clock.now();
+        let (mut at, backward) = edge_in(query);
         let (criteria, mut items, mut behind) = (&query.criteria, Vec::new(), None);
+        let mut first = None;
         loop {
             let limit = query.limit - items.len();
             let run = self.run(criteria, at.as_ref(), backward, limit).await?;
@@ -147,7 +167,8 @@ impl Catalog {
             };
             let behind = *behind.get_or_insert(rest);
             at = farthest.map(|farthest| farthest.place.clone()).or(at);
-            let mut found = self.load_all(run.found, criteria, cause).await?;
+            let mut found = self.load_all(run.found.clone(), criteria, cause).await?;
+            let first = &*first.get_or_insert(run);
             if backward {
                 found.append(&mut items);
                 items = found;
@@ -160,7 +181,10 @@ impl Catalog {
                 } else {
                     (behind, more)
                 };
-                return Ok(Page::local(criteria, items, before, after, standing));
+                let until = fresh_until(first, &items, began_at).filter(|_| standing.is_fresh());
+                let seal = until.map(|until| Seal::new(query.clone(), first.clone(), began, until));
+                let page = Page::local(criteria, items, before, after, standing);
+                return Ok((page, seal));
             }
         }
     }
@@ -339,6 +363,30 @@ impl From<ReadError<StatusCode, UpstreamError>> for CatalogError {
             },
         }
     }
+}
+
+/// Where the products of a query's page begin, and whether they end there instead.
+fn edge_in(query: &PageQuery) -> (Option<Place>, bool) {
+    match &query.position {
+        Position::After(Cursor::Local { place, .. }) => (Some(place.clone()), false),
+        Position::Before(Cursor::Local { place, .. }) => (Some(place.clone()), true),
+        _ => (None, false),
+    }
+}
+
+/// Until when the products of a page are fresh that were read since `began`; `None` where they are not what was
+/// found in the index, or not all fresh, or one is under a contract.
+fn fresh_until(run: &Run, items: &[(Place, Served)], began: Moment) -> Option<Moment> {
+    let as_found = |(found, (place, served)): (&Found, &(Place, Served))| {
+        found.place == *place
+            && found.version == served.stored.content().version
+            && served.outcome == Outcome::Hit
+            && served.contract.is_none()
+    };
+    let is_whole = run.found.len() == items.len();
+    let remaining = items.iter().map(|(_, served)| served.remaining).min();
+    (is_whole && run.found.iter().zip(items).all(as_found))
+        .then(|| began + remaining.unwrap_or(Duration::MAX))
 }
 
 fn edge_of(at: Option<&Place>, backward: bool) -> Edge<'_> {

@@ -3,6 +3,7 @@
 
 use super::index::{Content, Index};
 use super::invalidate::Selector;
+use super::pages::Pages;
 use super::standing::Confirmation;
 use super::stored::Stored;
 use crate::cache::{Known, Loaded, Purpose, Restored, Source, allocated};
@@ -19,6 +20,7 @@ use tokio::sync::Notify;
 pub struct Products {
     pub(super) inventory: Inventory,
     pub(super) index: Index,
+    pub(super) pages: Pages,
     /// As of when the index is right.
     pub(super) confirmation: Confirmation,
     /// Somebody wants a listing pass.
@@ -31,11 +33,14 @@ pub struct Products {
 // === impl Products ===
 
 impl Products {
-    /// Products of `inventory`, with an index of at most `index_bytes`.
-    pub fn new(inventory: Inventory, index_bytes: usize, clock: Clock) -> Self {
+    /// Products of `inventory`; what is known of them takes its part of `max_bytes`.
+    pub fn new(inventory: Inventory, max_bytes: u64, clock: Clock) -> Self {
+        // Three quarters at most, so that there is always room for what the rows are about.
+        let index_bytes = usize::try_from(max_bytes / 4 * 3).unwrap_or(usize::MAX);
         Self {
             inventory,
             index: Index::new(index_bytes),
+            pages: Pages::new(max_bytes),
             confirmation: Confirmation::default(),
             wanted: Notify::new(),
             listing: AtomicBool::new(false),
@@ -177,7 +182,7 @@ impl Source for Products {
     }
 
     fn held_bytes(&self) -> usize {
-        self.index.bytes()
+        self.index.bytes() + self.pages.capacity_bytes()
     }
 
     fn lacks_summaries(&self) {

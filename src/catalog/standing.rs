@@ -21,6 +21,15 @@ pub struct Standing {
     pub remaining: Duration,
 }
 
+// === impl Standing ===
+
+impl Standing {
+    /// Whether somebody vouches for the index.
+    pub fn is_fresh(&self) -> bool {
+        self.outcome == Outcome::Hit
+    }
+}
+
 /// As of when the index is known to have every product there is, and no other.
 #[derive(Debug, Default)]
 pub(super) struct Confirmation(Mutex<State>);

@@ -102,7 +102,7 @@ impl Policies {
     /// Adds what shared caches are told of a product.
     pub fn tell_of_product(&self, headers: &mut HeaderMap, served: &Served) {
         self.tell_shared_caches(headers, Duration::MAX, served.remaining, || {
-            Keys::default().with(&served.stored.labels())
+            Keys::default().with(&served.stored.labels()).into_value()
         });
     }
 }

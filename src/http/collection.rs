@@ -4,13 +4,14 @@ use super::caching::Policies;
 use super::extract::{Conditions, Query};
 use super::fault::Fault;
 use super::link;
-use super::list::Listing;
+use super::list::{self, Listing};
 use super::media::Accepted;
 use super::openapi::{ProductAnswer, Status};
-use crate::catalog::{self, Asked, Catalog, Version};
+use crate::catalog::{self, Asked, Catalog, Seal, Version};
 use crate::telemetry::Conversation;
 use axum::extract::State;
 use axum::response::Response;
+use http::Uri;
 use std::sync::Arc;
 
 /// Query products.
@@ -69,22 +70,35 @@ use std::sync::Arc;
 pub(super) async fn query_products(
     State(catalog): State<Arc<Catalog>>,
     State(policies): State<Arc<Policies>>,
+    uri: Uri,
     Query(query): Query,
     conversation: Conversation,
     accepted: Accepted,
     conditions: Conditions,
 ) -> Result<Response, Fault> {
-    let found = find(&catalog, &query, accepted.version, conversation).await?;
-    found.answer(&policies, &conditions, accepted).await
+    let (asked, form) = (uri.query().unwrap_or_default(), accepted.number());
+    if let Some((page, worth)) = catalog.page_that_stands(asked, form).await {
+        let kept = &page.rendered;
+        return Ok(list::answer_kept(&policies, &conditions, kept, worth));
+    }
+    let (found, seal) = find(&catalog, &query, accepted.version, conversation).await?;
+    let Some(seal) = seal else {
+        return found.answer(&policies, &conditions, accepted).await;
+    };
+    let worth = found.worth();
+    let page = found.render(&policies, accepted).await?;
+    let response = list::answer_kept(&policies, &conditions, &page, worth);
+    catalog.keep_page(asked, form, page, seal);
+    Ok(response)
 }
 
-/// What a query asks for.
+/// What a query asks for; with a seal if it is a page that may be kept.
 pub(super) async fn find(
     catalog: &Catalog,
     query: &catalog::Query,
     version: Version,
     conversation: Conversation,
-) -> Result<Listing, Fault> {
+) -> Result<(Listing, Option<Seal>), Fault> {
     let select = query.select;
     match &query.asked {
         Asked::Page(page) => {
@@ -92,18 +106,19 @@ pub(super) async fn find(
             if select.is_some() {
                 catalog.standing()?;
             }
-            let found = catalog.page(page, conversation).await?;
+            let (found, seal) = catalog.page_to_keep(page, conversation).await?;
             let link = link::of_page(page, select, found.after.as_ref(), found.before.as_ref());
-            Ok(Listing::page(&found, version, select)?.linked(link))
+            let listing = Listing::page(&found, version, select)?;
+            Ok((listing.linked(link), seal))
         }
         Asked::Count(criteria) => {
             let standing = catalog.standing()?;
             let count = catalog.count(criteria).await?;
-            Ok(Listing::known(count.to_string(), standing))
+            Ok((Listing::known(count.to_string(), standing), None))
         }
         Asked::Many(ids) => {
             let found = catalog.many(ids, conversation).await?;
-            Listing::many(&found, version, select)
+            Ok((Listing::many(&found, version, select)?, None))
         }
     }
 }

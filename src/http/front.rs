@@ -1,5 +1,5 @@
-//! What connections call: products that are at hand are answered right here, everything else by the
-//! router behind it.
+//! What connections call: products and pages that are at hand are answered right here, everything else by
+//! the router behind it.
 //!
 //! A hit needs no route and nothing to wait for, and nearly all requests are hits. What is said in the
 //! answer comes from where the router's handlers take it too: who may ask from the guard, the form from
@@ -9,10 +9,11 @@
 use super::caching::{Heed, Metadata, NoBody, Policies, Verdict};
 use super::directives::Directives;
 use super::fault::Fault;
+use super::list;
 use super::media::Accepted;
 use super::observe::{Asked, Exchange, ObserveLayer};
 use super::uri;
-use crate::catalog::{Catalog, ProductId, Served, Stored};
+use crate::catalog::{Catalog, KeptPage, ProductId, Served, Standing, Stored};
 use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::response::{IntoResponse, Response as Routed};
@@ -21,7 +22,7 @@ use bytes::Bytes;
 use futures_util::TryFutureExt;
 use futures_util::future::{Either, MapOk, Ready, ready};
 use http::header::USER_AGENT;
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::{Frame, SizeHint};
 use std::convert::Infallible;
@@ -31,9 +32,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use tower::Service;
 
-/// Where products are, and the route's name in metrics.
+/// Where pages of products are; also their route's name in metrics.
+const PAGES: &str = "/products";
+
+/// Where products are, and their route's name.
 const PRODUCTS: &str = "/products/";
-const ROUTE: &str = "/products/{productId}";
+const PRODUCT: &str = "/products/{productId}";
 
 /// The headers of an answer: room for all that any has, so that a connection's map grows once.
 const HEADERS: usize = 24;
@@ -45,7 +49,7 @@ pub struct Front {
     router: Router,
 }
 
-/// What a product at hand is answered with.
+/// What is needed to answer with what is at hand.
 pub struct Quick {
     pub(super) catalog: Arc<Catalog>,
     pub(super) policies: Arc<Policies>,
@@ -63,13 +67,17 @@ pub enum Answer {
     Routed(Body),
 }
 
-/// A product at hand in the form that its client takes.
+/// What is at hand, in the form that its client takes.
 struct Hit {
-    id: ProductId,
-    served: Served,
+    what: What,
     metadata: Metadata,
     body: Bytes,
     is_304: bool,
+}
+
+enum What {
+    Product(ProductId, Served),
+    Page(Arc<KeptPage>, Standing),
 }
 
 // === impl Front ===
@@ -116,7 +124,7 @@ fn routed(response: Routed) -> Response<Answer> {
 // === impl Quick ===
 
 impl Quick {
-    /// The answer to a request for a product that is at hand. `None` where the router has to look, and then
+    /// The answer to a request for what is at hand. `None` where the router has to look, and then
     /// nothing has happened.
     fn answer<B>(&self, request: &mut Request<B>) -> Option<Response<Answer>> {
         let answer = AssertUnwindSafe(|| Some(self.answer_with(self.hit(request)?, request)));
@@ -128,13 +136,32 @@ impl Quick {
 
     fn hit<B>(&self, request: &Request<B>) -> Option<Hit> {
         let (uri, headers) = (request.uri(), request.headers());
-        if request.method() != Method::GET || uri.query().is_some() {
-            return None;
-        }
-        let id = ProductId::parse(uri.path().strip_prefix(PRODUCTS)?).ok()?;
         // The listener leaves what it refuses to whoever renders faults.
         let is_refused = request.extensions().get::<Fault>().is_some();
-        if uri::is_route(&id) || is_refused || !Directives::of(headers).is_empty() {
+        if request.method() != Method::GET || is_refused {
+            return None;
+        }
+        let (what, metadata, body) = match uri.path().strip_prefix(PRODUCTS) {
+            Some(id) if uri.query().is_none() => self.product(id, headers)?,
+            None if uri.path() == PAGES => self.page(uri.query(), headers)?,
+            _ => return None,
+        };
+        let is_304 = match metadata.judged_by(headers) {
+            Verdict::Proceed => false,
+            Verdict::NotModified => true,
+            Verdict::Failed(_) => return None,
+        };
+        Some(Hit {
+            what,
+            metadata,
+            body,
+            is_304,
+        })
+    }
+
+    fn product(&self, id: &str, headers: &HeaderMap) -> Option<(What, Metadata, Bytes)> {
+        let id = ProductId::parse(id).ok()?;
+        if uri::is_route(&id) || !Directives::of(headers).is_empty() {
             return None;
         }
         let shape = Accepted::of(headers).ok()?.shape();
@@ -143,18 +170,15 @@ impl Quick {
         let (metadata, body) = self
             .policies
             .of_product(&served, rendition, Heed::default());
-        let is_304 = match metadata.judged_by(headers) {
-            Verdict::Proceed => false,
-            Verdict::NotModified => true,
-            Verdict::Failed(_) => return None,
-        };
-        Some(Hit {
-            id,
-            served,
-            metadata,
-            body,
-            is_304,
-        })
+        Some((What::Product(id, served), metadata, body))
+    }
+
+    fn page(&self, query: Option<&str>, headers: &HeaderMap) -> Option<(What, Metadata, Bytes)> {
+        let form = Accepted::of(headers).ok()?.number();
+        let (page, worth) = self.catalog.kept_page(query.unwrap_or_default(), form)?;
+        let metadata = list::metadata_of(&self.policies, &page.rendered, worth);
+        let body = page.rendered.body.clone();
+        Some((What::Page(page, worth), metadata, body))
     }
 
     fn answer_with<B>(&self, hit: Hit, request: &mut Request<B>) -> Response<Answer> {
@@ -162,25 +186,32 @@ impl Quick {
         if let Err(fault) = welcome {
             return self.refuse(fault, exchange, request);
         }
-        self.catalog
-            .answered(&hit.id, &hit.served, exchange.conversation());
         // The server takes the map back for the connection's next request: it is made and grown once.
         let mut headers = std::mem::take(request.headers_mut());
         let user_agent = headers.get(USER_AGENT).cloned();
-        let asked = Asked {
-            method: request.method(),
-            uri: request.uri(),
-            route: ROUTE,
-            user_agent: user_agent.as_ref(),
-        };
         headers.clear();
         headers.reserve(HEADERS);
-        hit.metadata.write(&mut headers, hit.is_304);
-        self.policies.tell_of_product(&mut headers, &hit.served);
-        let (status, body) = match hit.is_304 {
+        let Hit {
+            what,
+            metadata,
+            body,
+            is_304,
+        } = hit;
+        metadata.write(&mut headers, is_304);
+        match &what {
+            What::Product(id, served) => {
+                self.catalog.answered(id, served, exchange.conversation());
+                self.policies.tell_of_product(&mut headers, served);
+            }
+            What::Page(page, worth) => {
+                list::tell_of(&self.policies, &mut headers, &page.rendered, *worth, is_304);
+            }
+        }
+        let (status, body) = match is_304 {
             true => (StatusCode::NOT_MODIFIED, Answer::None(NoBody)),
-            false => (StatusCode::OK, Answer::Whole(Full::new(hit.body))),
+            false => (StatusCode::OK, Answer::Whole(Full::new(body))),
         };
+        let asked = asked(request, user_agent.as_ref());
         self.observe
             .end(&mut exchange, &asked, status, &mut headers, None);
         let mut response = Response::new(body);
@@ -195,16 +226,24 @@ impl Quick {
         mut exchange: Exchange,
         request: &Request<B>,
     ) -> Response<Answer> {
-        let asked = Asked {
-            method: request.method(),
-            uri: request.uri(),
-            route: ROUTE,
-            user_agent: request.headers().get(USER_AGENT),
-        };
+        let asked = asked(request, request.headers().get(USER_AGENT));
         let response = self
             .observe
             .answer(&mut exchange, &asked, fault.into_response());
         routed(response)
+    }
+}
+
+/// What a request for a product, or for a page, asked for.
+fn asked<'a, B>(request: &'a Request<B>, user_agent: Option<&'a HeaderValue>) -> Asked<'a> {
+    Asked {
+        method: request.method(),
+        uri: request.uri(),
+        route: match request.uri().path() {
+            PAGES => PAGES,
+            _ => PRODUCT,
+        },
+        user_agent,
     }
 }
 

@@ -3,14 +3,14 @@
 
 use super::caching::{
     Class, Heed, Keys, Media, Metadata, Policies, cache_status, class_of, class_of_product,
-    last_modified, mark, product_status, respond_encoded,
+    last_modified, mark, product_status, respond, respond_encoded,
 };
 use super::extract::Conditions;
 use super::fault::Fault;
 use super::media::Accepted;
 use crate::catalog::{
-    Cursor, Effort, Entry, Outcome, Page, ProductId, Select, Served, Standing, Stored, Version,
-    entity_tag,
+    Coding, Cursor, Effort, Entry, Outcome, Page, ProductId, Rendered, Select, Served, Standing,
+    Stored, Version, encode, entity_tag,
 };
 use axum::response::Response;
 use base64::Engine;
@@ -31,6 +31,9 @@ const WEIGHTY: [Outcome; 6] = [
     Outcome::Hit,
     Outcome::Negative,
 ];
+
+/// Where no keys were made, as nobody was to be told any.
+const NO_KEYS: HeaderValue = HeaderValue::from_static("");
 
 /// How long a shared cache is told to keep a list: no purge by key tells it of products that are new.
 const LONGEST_SHARED: Duration = Duration::from_secs(60);
@@ -162,6 +165,14 @@ impl Listing {
         })
     }
 
+    /// What it is worth.
+    pub fn worth(&self) -> Standing {
+        Standing {
+            outcome: self.outcome,
+            remaining: self.remaining,
+        }
+    }
+
     /// Answers a GET or HEAD, in the version it was made for and a coding that the client takes.
     ///
     /// # Errors
@@ -172,7 +183,7 @@ impl Listing {
         conditions: &Conditions,
         accepted: Accepted,
     ) -> Result<Response, Fault> {
-        let (link, mut keys) = (self.link.take(), std::mem::take(&mut self.about));
+        let link = self.link.take();
         let metadata = self.metadata(policies, accepted, Class::List);
         let mut response =
             respond_encoded(conditions, metadata, || self.parts.concat().into()).await?;
@@ -184,14 +195,39 @@ impl Listing {
             response.headers_mut(),
             LONGEST_SHARED,
             self.remaining,
-            || {
-                self.products
-                    .iter()
-                    .for_each(|product| keys.add(&product.labels()));
-                keys
-            },
+            || self.keys().into_value(),
         );
         Ok(response)
+    }
+
+    /// The same, made to be kept and answered more than once. Encodes it.
+    ///
+    /// # Errors
+    /// 500 if the encoder gave up.
+    pub async fn render(
+        mut self,
+        policies: &Policies,
+        accepted: Accepted,
+    ) -> Result<Rendered, Fault> {
+        let Accepted { version, codings } = accepted;
+        let body = Bytes::from(self.parts.concat());
+        let coding = codings.for_body_of(body.len(), Effort::Once);
+        let body = match coding {
+            Coding::Identity => Some(body),
+            coding => encode(body, coding, Effort::Once).await,
+        };
+        let body = body.ok_or_else(|| Fault::internal(format!("{} gave up", coding.as_str())))?;
+        let keys = policies
+            .tells_shared_caches()
+            .then(|| self.keys().into_value());
+        Ok(Rendered {
+            version,
+            coding,
+            body,
+            etag: entity_tag(version, &self.digest, coding),
+            link: self.link,
+            keys,
+        })
     }
 
     /// Answers a POST that changes nothing: the same, but nobody may keep it, so there is no validator.
@@ -208,6 +244,15 @@ impl Listing {
         let mut response = respond_encoded(&none, metadata, || self.parts.concat().into()).await?;
         response.headers_mut().remove(ETAG);
         Ok(response)
+    }
+
+    /// What a shared cache may purge it by.
+    fn keys(&mut self) -> Keys {
+        let mut keys = std::mem::take(&mut self.about);
+        for product in &self.products {
+            keys.add(&product.labels());
+        }
+        keys
     }
 
     /// The body as text.
@@ -230,6 +275,53 @@ impl Listing {
             mark: mark(self.outcome),
         }
     }
+}
+
+/// What a page that was rendered before says about itself now.
+pub(super) fn metadata_of(policies: &Policies, page: &Rendered, worth: Standing) -> Metadata {
+    Metadata {
+        media: Media::Versioned(page.version),
+        coding: page.coding,
+        etag: page.etag.clone(),
+        last_modified: None,
+        cache_control: policies
+            .cache_control(class_of(worth.outcome, Class::List), worth.remaining),
+        cache_status: Some(cache_status(worth.outcome, worth.remaining)),
+        mark: mark(worth.outcome),
+    }
+}
+
+/// Adds what is said of a page beside its metadata.
+pub(super) fn tell_of(
+    policies: &Policies,
+    headers: &mut HeaderMap,
+    page: &Rendered,
+    worth: Standing,
+    is_304: bool,
+) {
+    // A 304 has no use for it (RFC 9110 section 15.4.5).
+    if let Some(link) = page.link.clone().filter(|_| !is_304) {
+        headers.append(LINK, link);
+    }
+    policies.tell_shared_caches(headers, LONGEST_SHARED, worth.remaining, || {
+        page.keys.clone().unwrap_or(NO_KEYS)
+    });
+}
+
+/// Answers a GET or HEAD with a page that was rendered before.
+pub(super) fn answer_kept(
+    policies: &Policies,
+    conditions: &Conditions,
+    page: &Rendered,
+    worth: Standing,
+) -> Response {
+    let metadata = metadata_of(policies, page, worth);
+    let mut response = respond(conditions, metadata, || page.body.clone());
+    let is_304 = response.status() == StatusCode::NOT_MODIFIED;
+    if is_304 || response.status() == StatusCode::OK {
+        tell_of(policies, response.headers_mut(), page, worth, is_304);
+    }
+    response
 }
 
 /// Answers a GET or HEAD of one product with what is selected of it.

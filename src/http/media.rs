@@ -88,6 +88,15 @@ impl Accepted {
         })
     }
 
+    /// A number that tells one form of a list from another.
+    pub fn number(self) -> u8 {
+        let Codings { gladly, strict } = self.codings;
+        let flags = gladly
+            .into_iter()
+            .chain([strict, self.version == Version::V1]);
+        flags.fold(0, |number, flag| number << 1 | u8::from(flag))
+    }
+
     /// The form of a product that is kept in it once it is made.
     pub fn shape(self) -> Shape {
         Shape {

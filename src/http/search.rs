@@ -42,6 +42,6 @@ pub(super) async fn search_products(
     _: NoQuery,
     SearchBody(query): SearchBody,
 ) -> Result<Response, Fault> {
-    let found = find(&catalog, &query, accepted.version, conversation).await?;
+    let (found, _) = find(&catalog, &query, accepted.version, conversation).await?;
     found.answer_once(&policies, accepted).await
 }

@@ -90,7 +90,10 @@ const FOREIGN: &[(&str, &[&str])] = &[
         "json_patch",
         &["product/patch.rs", "product/patch/operation.rs"],
     ),
-    ("quick_cache", &["cache/memory.rs", "cache/absence.rs"]),
+    (
+        "quick_cache",
+        &["cache/memory.rs", "cache/absence.rs", "catalog/pages.rs"],
+    ),
     ("clap", &["cli", "main.rs"]),
     ("anyhow", &["app.rs", "cli"]),
     (

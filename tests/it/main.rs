@@ -35,6 +35,7 @@ mod issuer;
 mod listing;
 mod negotiation;
 mod operations;
+mod pages;
 mod patching;
 mod promises;
 mod querying;

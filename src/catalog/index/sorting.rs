@@ -55,7 +55,7 @@ impl Index {
         let sorted = self.values(column).sorted();
         let mut table = self.write();
         table.finish_order(column, sorted);
-        self.account(&table);
+        self.account(&table, false);
         Ok(())
     }
 

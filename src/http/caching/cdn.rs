@@ -53,6 +53,11 @@ enum Kind {
 // === impl Policies ===
 
 impl Policies {
+    /// Whether shared caches are told anything.
+    pub fn tells_shared_caches(&self) -> bool {
+        self.cdn().is_some()
+    }
+
     /// Adds what shared caches are told, where they are to be told anything and may keep the answer:
     /// a 200 or 304 that is `public`. They may keep it for `longest`, but not beyond the `remaining` window.
     pub fn tell_shared_caches(
@@ -60,14 +65,14 @@ impl Policies {
         headers: &mut HeaderMap,
         longest: Duration,
         remaining: Duration,
-        keys: impl FnOnce() -> Keys,
+        keys: impl FnOnce() -> HeaderValue,
     ) {
         let Some(cdn) = self.cdn() else { return };
         let policy = headers.get(CACHE_CONTROL);
         let is_public = policy.is_some_and(|policy| policy.as_bytes().starts_with(b"public"));
         if is_public {
             headers.insert(CDN_CACHE_CONTROL, cdn.cache_control(longest, remaining));
-            headers.insert(SURROGATE_KEY, keys().into_value());
+            headers.insert(SURROGATE_KEY, keys());
         }
     }
 }
