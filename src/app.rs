@@ -8,6 +8,7 @@ mod listener;
 mod patience;
 pub mod progress;
 pub mod signals;
+mod threads;
 
 use crate::catalog::Catalog;
 use crate::clock::Clock;
@@ -24,6 +25,7 @@ use listener::{Closing, Listener};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use threads::Threads;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -246,7 +248,9 @@ impl Bound {
         info!(%http, %internal, "Serving products on http://{http}, metrics and operations on http://{internal}");
         let closing = Closing::default();
         let connections = TaskTracker::new();
-        for listener in [self.public, self.internal] {
+        let threads = Threads::start()?;
+        let public = self.public.on(threads.clone());
+        for listener in [public, self.internal] {
             connections.spawn(listener.accept(closing.clone(), connections.clone()));
         }
 
@@ -280,6 +284,7 @@ impl Bound {
             Ok(()) => info!(cut = 0, "Stopped; every request was finished"),
             Err(_) => warn!(cut, "Stopped; {cut} connections were cut off"),
         }
+        drop(threads);
         Ok(())
     }
 }

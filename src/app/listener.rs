@@ -4,6 +4,7 @@
 //! accept loop of our own. HTTP/1.1: a gateway in front speaks anything else.
 
 use super::patience::{Patience, Patient};
+use super::threads::Threads;
 use crate::http::fault::{ErrorCode, Fault};
 use crate::http::{Front, Peer};
 use futures_util::TryFutureExt;
@@ -46,6 +47,7 @@ pub struct Listener {
     addr: SocketAddr,
     front: Front,
     tells_peers: bool,
+    threads: Option<Threads>,
 }
 
 /// Two steps of closing: finish what is in flight, then cut it off.
@@ -79,6 +81,7 @@ impl Listener {
             addr,
             front,
             tells_peers: false,
+            threads: None,
         }
     }
 
@@ -87,6 +90,15 @@ impl Listener {
     pub fn telling_peers(self, tells_peers: bool) -> Self {
         Self {
             tells_peers,
+            ..self
+        }
+    }
+
+    /// The same; connections are served on these threads, and not where they are accepted.
+    #[must_use]
+    pub fn on(self, threads: Threads) -> Self {
+        Self {
+            threads: Some(threads),
             ..self
         }
     }
@@ -103,8 +115,15 @@ impl Listener {
                 match self.socket.accept().await {
                     Ok((stream, peer)) => {
                         let peer = self.tells_peers.then_some(peer.ip());
-                        let front = self.front.clone();
-                        connections.spawn(serve(stream, peer, front, closing.clone()));
+                        let (front, closing) = (self.front.clone(), closing.clone());
+                        let serve = move |stream| serve(stream, peer, front, closing);
+                        match &self.threads {
+                            Some(threads) => {
+                                // What is lost here is a connection that its client has lost already.
+                                let _ = threads.spawn(stream, &connections, serve);
+                            }
+                            None => drop(connections.spawn(serve(stream))),
+                        }
                     }
                     Err(error) if is_of_one_connection(&error) => {}
                     Err(error) => {
