@@ -105,8 +105,9 @@ pub struct Policies {
     max_age: u64,
     /// Who the readers are: everybody, or where reading takes a credential the caller alone.
     readers: &'static str,
-    /// What a product with enough of its window left says: made once, most answers carry it.
-    unhurried: HeaderValue,
+    /// What a product, and what a list, says that has enough of its window left: made once, most answers
+    /// carry one of them.
+    unhurried: [HeaderValue; 2],
     /// What shared caches are told beyond that, if anything.
     cdn: Option<Cdn>,
 }
@@ -143,11 +144,11 @@ impl Policies {
     }
 
     fn for_readers(readers: &'static str, max_age: u64) -> Self {
-        let policy = policy(Class::Product);
         Self {
             max_age,
             readers,
-            unhurried: directives(policy, readers, max_age, u64::MAX),
+            unhurried: [Class::Product, Class::List]
+                .map(|class| directives(policy(class), readers, max_age, u64::MAX)),
             cdn: None,
         }
     }
@@ -156,12 +157,19 @@ impl Policies {
     pub fn cache_control(&self, class: Class, remaining: Duration) -> HeaderValue {
         let policy = policy(class);
         let remaining = remaining.as_secs();
-        let enough = match policy.then {
-            Then::StaleWhileRevalidate(more) => self.max_age.saturating_add(more),
-            Then::Unsaid | Then::MustRevalidate | Then::Immutable => self.max_age,
+        let longest = match policy.keep {
+            Keep::AtMost(seconds) => seconds,
+            _ => self.max_age,
         };
-        if class == Class::Product && remaining >= enough {
-            return self.unhurried.clone();
+        let enough = match policy.then {
+            Then::StaleWhileRevalidate(more) => longest.saturating_add(more),
+            Then::Unsaid | Then::MustRevalidate | Then::Immutable => longest,
+        };
+        let [product, list] = &self.unhurried;
+        match class {
+            Class::Product if remaining >= enough => return product.clone(),
+            Class::List if remaining >= enough => return list.clone(),
+            _ => {}
         }
         directives(policy, self.readers, self.max_age, remaining)
     }
