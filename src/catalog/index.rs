@@ -146,6 +146,12 @@ impl Index {
 
     /// Declares that every product is in it, unless it gave up.
     pub fn complete(&self) {
+        if !self.is_complete() {
+            // What comes from now on comes one by one.
+            let mut table = self.write();
+            table.documents.shrink();
+            self.account(&table);
+        }
         let complete = !self.has_overflown();
         self.complete.store(complete, Ordering::Relaxed);
     }

@@ -23,12 +23,8 @@ pub struct Documents {
 // === impl Documents ===
 
 impl Documents {
-    /// The product in `slot` has this text.
+    /// The product in `slot` has this text, which is another than before.
     pub fn put(&mut self, slot: Slot, text: &Text) {
-        let known = at(&self.numbers, slot);
-        if known.is_some_and(|number| self.words.holds(number, text)) {
-            return;
-        }
         self.remove(slot);
         let number = self.words.reclaim();
         let number = number.unwrap_or_else(|| Number::try_from(self.slots.len()).unwrap_or(NONE));
@@ -44,6 +40,13 @@ impl Documents {
             set(&mut self.numbers, slot, NONE);
             set(&mut self.slots, number, NONE);
         }
+    }
+
+    /// Gives back the room that growing left.
+    pub fn shrink(&mut self) {
+        self.words.shrink();
+        self.numbers.shrink_to_fit();
+        self.slots.shrink_to_fit();
     }
 
     /// The numbers of all texts that have the words of `query`.

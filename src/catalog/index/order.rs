@@ -52,13 +52,16 @@ impl List {
 
     /// Puts in a slot after those that are before it.
     pub fn insert(&mut self, slot: Slot, mut is_before: impl FnMut(Slot) -> bool) {
-        let (mut chunk, mut at) = self.find(&mut is_before);
-        if chunk == self.chunks.len() {
-            match self.chunks.last() {
-                Some(last) => (chunk, at) = (chunk - 1, last.len()),
-                None => self.chunks.push(Vec::new()),
+        let last = self.chunks.last();
+        let (chunk, at) = match last.and_then(|chunk| chunk.last()) {
+            None => {
+                self.chunks.push(Vec::new());
+                (0, 0)
             }
-        }
+            // Whoever lists products does so in the order of their ids: most come behind all others.
+            Some(slot) if is_before(*slot) => (self.chunks.len() - 1, last.map_or(0, Vec::len)),
+            Some(_) => self.find(&mut is_before),
+        };
         let Some(slots) = self.chunks.get_mut(chunk) else {
             return;
         };

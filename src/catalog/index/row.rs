@@ -365,6 +365,14 @@ impl<'a> Unpacked<'a> {
         }
     }
 
+    /// Whether both have the same texts, as far as these are searched for words.
+    pub fn has_text_of(&self, other: &Self) -> bool {
+        let labels = |row: &Self| (row.is_bare, row.category, row.brand);
+        labels(self) == labels(other)
+            && (self.name, self.description) == (other.name, other.description)
+            && self.tags().eq(other.tags())
+    }
+
     /// The tags' labels.
     pub fn tags(&self) -> impl Iterator<Item = Label> + use<'a> {
         let mut reader = self.rest;

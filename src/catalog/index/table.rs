@@ -139,9 +139,10 @@ impl Table {
             None => Row::bare(id, as_of),
         };
         self.bare += usize::from(parsed.is_none());
+        let mut has_other_text = true;
         let slot = match known {
             Some(slot) => {
-                self.replace(slot, row);
+                has_other_text = self.replace(slot, row);
                 slot
             }
             None => {
@@ -152,7 +153,7 @@ impl Table {
                 slot
             }
         };
-        if let Some(parsed) = parsed {
+        if let Some(parsed) = parsed.filter(|_| has_other_text) {
             self.documents.put(slot, &parsed.text);
         }
         parsed.is_some()
@@ -252,11 +253,13 @@ impl Table {
         }
     }
 
-    fn replace(&mut self, slot: Slot, row: Row) {
+    /// Gives a product another row. Whether other words are found in it now.
+    fn replace(&mut self, slot: Slot, row: Row) -> bool {
         let Some(old) = self.rows.get(slot).cloned() else {
-            return;
+            return true;
         };
         let (before, after) = (old.unpack(), row.unpack());
+        let has_other_text = !before.has_text_of(&after);
         let moved = Column::ALL.map(|column| {
             let value = before.sort_value(column, &self.texts);
             value != after.sort_value(column, &self.texts)
@@ -275,6 +278,7 @@ impl Table {
             self.put_in(column, slot);
         }
         self.forget(&old);
+        has_other_text
     }
 
     fn forget(&mut self, row: &Row) {

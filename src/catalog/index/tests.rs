@@ -577,6 +577,38 @@ fn what_is_known_already_is_no_news_but_confirms() {
 }
 
 #[test]
+fn a_text_is_taken_in_anew_only_where_it_is_another() {
+    let index = Index::new(1 << 20);
+    let long = "x".repeat(200);
+    let product = json!({"name": "n", "brand": "b", "category": "c", "tags": ["t", "u"], "description": long,
+        "price": {"amount": 1, "currency": "EUR"}});
+    let with = |member: &str, value: Value| {
+        let mut other = product.clone();
+        other[member] = value;
+        other
+    };
+    let number = |product: &Value| {
+        put(&index, &id(1), product);
+        index.read().documents.number(0).unwrap()
+    };
+    let first = number(&product);
+    let price = json!({"amount": 2, "currency": "EUR"});
+    for other in [with("price", price), with("sku", json!("s"))] {
+        assert_eq!(number(&other), first, "{other}");
+    }
+    for (member, value) in [
+        ("name", json!("m")),
+        ("brand", json!("c")),
+        ("category", json!("b")),
+        ("tags", json!(["tu"])),
+        ("description", json!(long.clone() + "y")),
+    ] {
+        let before = number(&product);
+        assert_ne!(number(&with(member, value)), before, "{member}");
+    }
+}
+
+#[test]
 fn an_order_that_is_made_while_rows_change_ends_up_right() {
     let many = 6_000;
     let index = Index::new(1 << 26);

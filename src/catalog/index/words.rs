@@ -14,14 +14,15 @@ mod dictionary;
 mod fold;
 mod hits;
 mod postings;
+mod set;
 
 pub use fold::Query;
 pub use hits::Hits;
 
-use dictionary::Dictionary;
+use dictionary::{Dictionary, Occurrence, Place, hash_of};
 use postings::{Gathered, Postings};
 use roaring::RoaringBitmap;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use set::Set;
 use std::ops::Range;
 
 /// Fields that are looked at, the heaviest first.
@@ -37,10 +38,10 @@ const WHOLE: u16 = 2;
 const MAX_WORDS: usize = 2_000;
 
 /// Marked slots below which sweeping is not worth a walk over all postings.
-const LEAST_MARKED: u64 = 1_024;
+const LEAST_MARKED: u32 = 1_024;
 
 /// One sweep for each so many live documents that were replaced.
-const LIVE_PER_MARKED: u64 = 16;
+const LIVE_PER_MARKED: u32 = 16;
 
 /// Postings that each change sweeps while there is something to sweep.
 const SWEPT_PER_CHANGE: usize = 64;
@@ -49,7 +50,7 @@ const SWEPT_PER_CHANGE: usize = 64;
 const ALLOCATION_BYTES: usize = 16;
 
 /// A product's text. What is empty is not there.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Document<'a> {
     /// `name`, the heaviest.
     pub name: &'a str,
@@ -63,15 +64,21 @@ pub struct Document<'a> {
     pub description: &'a str,
 }
 
-/// What the index takes in of a document. Making it is the larger part of the work, and needs nothing of
-/// the index.
-#[derive(Debug)]
+/// What the index takes in of a document. Making it needs nothing of the index.
+#[derive(Debug, Default)]
 pub struct Text {
-    /// Tells one document from another.
-    print: u64,
-    /// The distinct words, one after the other, and which field is the heaviest that has each.
+    /// The words, one after the other.
     words: String,
-    parts: Vec<(Range<usize>, u8)>,
+    /// In the order of the fields, the heaviest first; a word may be there more than once.
+    parts: Vec<Part>,
+}
+
+/// One word of a text.
+#[derive(Debug)]
+struct Part {
+    hash: u64,
+    place: Range<u32>,
+    field: u8,
 }
 
 /// Words, and which documents have them in which field.
@@ -80,21 +87,21 @@ pub struct Words {
     terms: Dictionary,
     /// First characters of words: a query of one letter need not walk a tenth of all words.
     initials: Dictionary,
-    /// The hash of each slot's document, so that one that did not change costs nothing else.
-    prints: Vec<u64>,
+    /// Tells the insertion in progress from those before.
+    round: u32,
     /// Slots that have a document.
-    live: RoaringBitmap,
+    live: Set,
     /// Slots that were removed since the sweep in progress began.
-    marked: RoaringBitmap,
+    marked: Set,
     sweep: Option<Sweep>,
     /// Slots that were swept.
-    vacant: RoaringBitmap,
+    vacant: Set,
 }
 
 /// Which slots are being taken out of the postings, and how far that is.
 #[derive(Debug)]
 struct Sweep {
-    slots: RoaringBitmap,
+    slots: Set,
     /// The number of the next term.
     at: u32,
 }
@@ -104,27 +111,20 @@ struct Sweep {
 impl Document<'_> {
     /// What the index takes in of it.
     pub fn text(&self) -> Text {
-        let mut hasher = DefaultHasher::new();
-        self.hash(&mut hasher);
-        let mut text = Text {
-            print: hasher.finish(),
-            words: String::new(),
-            parts: Vec::new(),
-        };
         let tags = self.tags.iter().map(|tag| (*tag, 3));
         let before = [(self.name, 0), (self.brand, 1), (self.category, 2)];
         let fields = before.into_iter().chain(tags);
-        for (field, number) in fields.chain([(self.description, 4)]) {
-            fold::words(field, &mut |word| {
-                if text.parts.len() < MAX_WORDS {
-                    let start = text.words.len();
-                    text.words.push_str(word);
-                    text.parts.push((start..text.words.len(), number));
+        let fields = fields.chain([(self.description, 4)]);
+        let mut text = Text::default();
+        for (field, number) in fields {
+            let parts = &mut text.parts;
+            fold::words(field, &mut text.words, &mut |word, place| {
+                if parts.len() < MAX_WORDS {
+                    parts.push(Part::new(word, place, number));
                 }
-                text.parts.len() < MAX_WORDS
+                parts.len() < MAX_WORDS
             });
         }
-        text.settle();
         text
     }
 }
@@ -132,32 +132,31 @@ impl Document<'_> {
 // === impl Text ===
 
 impl Text {
-    /// The words in their order, each with the place of the heaviest field that has it.
-    fn words(&self) -> impl Iterator<Item = (&str, u8)> {
-        let word =
-            |(part, field): &(Range<usize>, u8)| Some((self.words.get(part.clone())?, *field));
-        self.parts.iter().filter_map(word)
+    /// The words, each with its hash and the field that has it.
+    fn words(&self) -> impl Iterator<Item = (&str, u64, u8)> {
+        self.parts.iter().filter_map(|part| {
+            let place = part.place.start as usize..part.place.end as usize;
+            Some((self.words.get(place)?, part.hash, part.field))
+        })
     }
+}
 
-    /// Puts the words in their order, and leaves each of them once.
-    fn settle(&mut self) {
-        let words = &self.words;
-        let word = |part: &Range<usize>| words.get(part.clone()).unwrap_or_default();
-        self.parts
-            .sort_unstable_by(|(one, a), (other, b)| word(one).cmp(word(other)).then(a.cmp(b)));
-        self.parts
-            .dedup_by(|(later, _), (first, _)| word(later) == word(first));
+// === impl Part ===
+
+impl Part {
+    fn new(word: &str, place: Range<usize>, field: u8) -> Self {
+        let at = |at| u32::try_from(at).unwrap_or(u32::MAX);
+        Self {
+            hash: hash_of(word),
+            place: at(place.start)..at(place.end),
+            field,
+        }
     }
 }
 
 // === impl Words ===
 
 impl Words {
-    /// Whether `slot` has exactly the document of this text.
-    pub fn holds(&self, slot: u32, text: &Text) -> bool {
-        self.live.contains(slot) && self.prints.get(slot as usize) == Some(&text.print)
-    }
-
     /// Puts a document into a slot that has none: one never used, or one that
     /// [`reclaim`](Self::reclaim) returned. Any other is emptied first, which walks over everything.
     pub fn insert(&mut self, slot: u32, text: &Text) {
@@ -167,25 +166,15 @@ impl Words {
         }
         self.vacant.remove(slot);
         self.live.insert(slot);
-        let at = slot as usize;
-        if self.prints.len() <= at {
-            self.prints.resize(at + 1, 0);
-        }
-        if let Some(print) = self.prints.get_mut(at) {
-            *print = text.print;
-        }
-        let mut initials: Vec<(&str, u8)> = Vec::new();
-        for (word, field) in text.words() {
-            // Words come in their order, so those of one initial come together.
-            let initial = initial(word);
-            match initials.last_mut() {
-                Some((last, best)) if *last == initial => *best = field.min(*best),
-                _ => initials.push((initial, field)),
+        let round = self.next_round();
+        for (word, hash, field) in text.words() {
+            let at = Occurrence { slot, field, round };
+            // The heaviest field that has a word comes first, so that nothing has to be put right.
+            let term = self.terms.place(word, hash);
+            if self.terms.add(term, at) {
+                let initial = self.initial(term, word);
+                self.initials.add(initial, at);
             }
-            self.terms.add(word, slot, field);
-        }
-        for (initial, field) in initials {
-            self.initials.add(initial, slot, field);
         }
         self.sweep_some(SWEPT_PER_CHANGE);
     }
@@ -200,7 +189,7 @@ impl Words {
 
     /// A slot that was removed and may be given out again.
     pub fn reclaim(&mut self) -> Option<u32> {
-        let slot = self.vacant.min()?;
+        let slot = self.vacant.slots().min()?;
         self.vacant.remove(slot);
         Some(slot)
     }
@@ -224,13 +213,41 @@ impl Words {
         Hits::sum(matching.unwrap_or_default(), grades)
     }
 
+    /// Gives back the room that growing left: after many documents came at once.
+    pub fn shrink(&mut self) {
+        self.terms.shrink();
+        self.initials.shrink();
+        self.live.shrink();
+    }
+
     /// What the index holds, in bytes: an estimate that is at most a third off.
     pub fn bytes(&self) -> usize {
         let sweep = self.sweep.as_ref().map(|sweep| &sweep.slots);
         let sets = [&self.live, &self.marked, &self.vacant];
-        let sets = sets.into_iter().chain(sweep).map(postings::set_bytes);
-        let prints = self.prints.capacity() * size_of::<u64>();
-        self.terms.bytes() + self.initials.bytes() + prints + sets.sum::<usize>()
+        let sets = sets.into_iter().chain(sweep).map(Set::bytes);
+        self.terms.bytes() + self.initials.bytes() + sets.sum::<usize>()
+    }
+
+    /// A number that no insertion has had that any term remembers.
+    fn next_round(&mut self) -> u32 {
+        if self.round == u32::MAX {
+            self.terms.forget_rounds();
+            self.initials.forget_rounds();
+            self.round = 0;
+        }
+        self.round += 1;
+        self.round
+    }
+
+    /// The place of a term's initial.
+    fn initial(&mut self, term: Place, word: &str) -> Place {
+        if let Some(initial) = self.terms.note(term) {
+            return initial;
+        }
+        let initial = initial(word);
+        let place = self.initials.place(initial, hash_of(initial));
+        self.terms.set_note(term, place);
+        place
     }
 
     /// Documents that have `word`, or a word that begins with it, by score: disjoint, the best first,
@@ -252,7 +269,7 @@ impl Words {
         let mut seen = RoaringBitmap::new();
         let mut classes: Vec<(u16, RoaringBitmap)> = Vec::with_capacity(grades.len());
         for (score, mut set) in grades {
-            set &= &self.live;
+            set &= self.live.slots();
             set -= &seen;
             seen |= &set;
             match classes.last_mut() {
@@ -279,7 +296,7 @@ impl Words {
         let mut size = 0;
         for postings in self.begun(word) {
             size += postings.len();
-            if size > self.live.len() {
+            if size > u64::from(self.live.len()) {
                 break;
             }
         }
@@ -288,8 +305,8 @@ impl Words {
 
     /// Whether no posting names `slot`, though it has no document.
     fn is_clean(&self, slot: u32) -> bool {
-        let is_swept = |sweep: &Sweep| !sweep.slots.contains(slot);
-        !self.marked.contains(slot) && self.sweep.as_ref().is_none_or(is_swept)
+        let is_swept = |sweep: &Sweep| !sweep.slots.slots().contains(slot);
+        !self.marked.slots().contains(slot) && self.sweep.as_ref().is_none_or(is_swept)
     }
 
     /// Goes on with the sweep in progress for so many terms, or begins one where it is worth while.
@@ -322,13 +339,13 @@ impl Words {
         let Some(mut sweep) = self.sweep.take() else {
             return;
         };
-        if let Some(at) = self.terms.sweep(&sweep.slots, sweep.at, terms) {
+        if let Some(at) = self.terms.sweep(sweep.slots.slots(), sweep.at, terms) {
             sweep.at = at;
             self.sweep = Some(sweep);
             return;
         }
-        self.initials.sweep(&sweep.slots, 0, usize::MAX);
-        self.vacant |= sweep.slots;
+        self.initials.sweep(sweep.slots.slots(), 0, usize::MAX);
+        self.vacant.add_all(sweep.slots.slots());
     }
 }
 

@@ -7,6 +7,7 @@ use hashbrown::HashTable;
 use roaring::RoaringBitmap;
 use rustc_hash::FxBuildHasher;
 use std::hash::BuildHasher;
+use std::num::NonZeroU32;
 
 /// What a term costs beside what its text and its postings hold elsewhere: its entry in a list a quarter
 /// of which is spare, its place in the order, and one in a table by hash that is two thirds full.
@@ -29,6 +30,24 @@ pub struct Dictionary {
 struct Entry {
     text: Box<str>,
     postings: Postings,
+    /// The last round that added a document.
+    round: u32,
+    /// What its owner noted of it.
+    note: Option<Place>,
+}
+
+/// A term's place in its dictionary: good until the term is dropped.
+#[derive(Clone, Copy, Debug)]
+pub struct Place(NonZeroU32);
+
+/// A document that has a term.
+#[derive(Clone, Copy, Debug)]
+pub struct Occurrence {
+    pub slot: u32,
+    /// The heaviest field that has the term.
+    pub field: u8,
+    /// Tells one document's turn from that before: a term takes a document once.
+    pub round: u32,
 }
 
 // === impl Dictionary ===
@@ -47,7 +66,7 @@ impl Dictionary {
 
     /// The documents that have `term`.
     pub fn get(&self, term: &str) -> Option<&Postings> {
-        let number = self.by_text.find(hash(term), self.is(term))?;
+        let number = self.by_text.find(hash_of(term), self.is(term))?;
         self.entry(*number).map(|entry| &entry.postings)
     }
 
@@ -62,18 +81,16 @@ impl Dictionary {
         numbers.filter_map(|number| self.entry(number).map(|entry| &entry.postings))
     }
 
-    /// Notes that the document of `slot`, which did not have `term`, has it now, at best in `field`.
-    pub fn add(&mut self, term: &str, slot: u32, field: u8) {
-        let known = self.by_text.find(hash(term), self.is(term)).copied();
-        if let Some(number) = known {
-            if let Some(Some(entry)) = self.entries.get_mut(number as usize) {
-                self.heap_bytes += entry.postings.insert(slot, field);
-            }
-            return;
+    /// The place of `term`, which is put in where it is not there.
+    pub fn place(&mut self, term: &str, hash: u64) -> Place {
+        if let Some(number) = self.by_text.find(hash, self.is(term)) {
+            return Place::of(*number);
         }
         let entry = Entry {
             text: term.into(),
-            postings: Postings::of(slot, field),
+            postings: Postings::default(),
+            round: 0,
+            note: None,
         };
         self.heap_bytes += entry.heap_bytes();
         let number = self.vacant.pop().unwrap_or_else(|| {
@@ -84,10 +101,54 @@ impl Dictionary {
             *place = Some(entry);
         }
         let entries = &self.entries;
-        let hash_of = |number: &u32| hash(text(entries, *number));
-        self.by_text.insert_unique(hash(term), number, hash_of);
+        let hash_of = |number: &u32| hash_of(text(entries, *number));
+        self.by_text.insert_unique(hash, number, hash_of);
         let is_before = |number| text(entries, number) < term;
         self.order.insert(number, is_before);
+        Place::of(number)
+    }
+
+    /// Adds a document to the postings of a term; false where this round has done so already.
+    pub fn add(&mut self, place: Place, at: Occurrence) -> bool {
+        let Some(entry) = self.entry_mut(place) else {
+            return false;
+        };
+        if entry.round == at.round {
+            return false;
+        }
+        entry.round = at.round;
+        let grown = entry.postings.insert(at.slot, at.field);
+        self.heap_bytes += grown;
+        true
+    }
+
+    /// What was noted of a term.
+    pub fn note(&self, place: Place) -> Option<Place> {
+        self.entry(place.number())?.note
+    }
+
+    /// Notes something of a term.
+    pub fn set_note(&mut self, place: Place, note: Place) {
+        if let Some(entry) = self.entry_mut(place) {
+            entry.note = Some(note);
+        }
+    }
+
+    /// Begins to count rounds anew: the next is the first.
+    pub fn forget_rounds(&mut self) {
+        self.entries
+            .iter_mut()
+            .flatten()
+            .for_each(|entry| entry.round = 0);
+    }
+
+    /// Gives back the room that growing left.
+    pub fn shrink(&mut self) {
+        self.heap_bytes = 0;
+        for entry in self.entries.iter_mut().flatten() {
+            entry.postings.shrink();
+            self.heap_bytes += entry.heap_bytes();
+        }
     }
 
     /// Takes `slots` out of the postings of up to `limit` terms from that with the number `from` on, and drops
@@ -119,7 +180,7 @@ impl Dictionary {
         self.order.remove(number, is_before);
         if let Ok(found) = self
             .by_text
-            .find_entry(hash(term), |other| *other == number)
+            .find_entry(hash_of(term), |other| *other == number)
         {
             found.remove();
         }
@@ -133,12 +194,28 @@ impl Dictionary {
         self.entries.get(number as usize)?.as_ref()
     }
 
+    fn entry_mut(&mut self, place: Place) -> Option<&mut Entry> {
+        self.entries.get_mut(place.number() as usize)?.as_mut()
+    }
+
     fn text(&self, number: u32) -> &str {
         text(&self.entries, number)
     }
 
     fn is(&self, term: &str) -> impl Fn(&u32) -> bool {
         move |number| self.text(*number) == term
+    }
+}
+
+// === impl Place ===
+
+impl Place {
+    fn of(number: u32) -> Self {
+        Self(NonZeroU32::MIN.saturating_add(number))
+    }
+
+    fn number(self) -> u32 {
+        self.0.get() - 1
     }
 }
 
@@ -156,6 +233,7 @@ fn text(entries: &[Option<Entry>], number: u32) -> &str {
     entry.map_or("", |entry| &entry.text)
 }
 
-fn hash(term: &str) -> u64 {
+/// The hash that a term is found by.
+pub fn hash_of(term: &str) -> u64 {
     FxBuildHasher.hash_one(term)
 }

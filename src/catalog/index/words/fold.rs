@@ -4,6 +4,7 @@ use icu_normalizer::DecomposingNormalizerBorrowed;
 use icu_normalizer::properties::CanonicalCombiningClassMapBorrowed;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 /// The most characters of a word that count; of a query's as well as of a product's.
 const MAX_WORD_CHARS: usize = 48;
@@ -12,24 +13,13 @@ const MAX_WORD_CHARS: usize = 48;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Query(BTreeSet<Box<str>>);
 
-/// Puts words together, character by character.
-#[derive(Default)]
-struct Splitter {
-    word: String,
-    word_chars: usize,
-    /// The words of a compound, without what joins them.
-    compound: String,
-    compound_chars: usize,
-    parts: usize,
-}
-
 // === impl Query ===
 
 impl Query {
     /// The words of `text`; none where it has neither letters nor digits.
     pub fn parse(text: &str) -> Self {
         let mut words = BTreeSet::new();
-        split(text, false, &mut |word| {
+        split(text, false, &mut String::new(), &mut |word, _| {
             words.insert(word.into());
             true
         });
@@ -48,75 +38,78 @@ impl Query {
     }
 }
 
-// === impl Splitter ===
-
-impl Splitter {
-    fn push(&mut self, c: char) {
-        if self.word_chars < MAX_WORD_CHARS {
-            self.word.push(c);
-            self.word_chars += 1;
-        }
-        if self.compound_chars < MAX_WORD_CHARS {
-            self.compound.push(c);
-            self.compound_chars += 1;
-        }
-    }
-
-    /// A word ends here. Whether to go on.
-    fn end_word(&mut self, visit: &mut dyn FnMut(&str) -> bool) -> bool {
-        let goes_on = self.word.is_empty() || {
-            self.parts += 1;
-            visit(&self.word)
-        };
-        self.word.clear();
-        self.word_chars = 0;
-        goes_on
-    }
-
-    /// A compound ends here, if there was one. Whether to go on.
-    fn end_compound(&mut self, is_wanted: bool, visit: &mut dyn FnMut(&str) -> bool) -> bool {
-        let goes_on = !is_wanted || self.parts < 2 || visit(&self.compound);
-        self.compound.clear();
-        (self.compound_chars, self.parts) = (0, 0);
-        goes_on
-    }
+/// Appends the words of a document's `text` to `out` and visits each, with its place there, until `visit` says
+/// no: runs of letters and digits, and what hyphens, points, underscores and apostrophes join also as one:
+/// `USB-C` is `usb`, `c` and `usbc`.
+pub fn words(text: &str, out: &mut String, visit: &mut dyn FnMut(&str, Range<usize>) -> bool) {
+    split(text, true, out, visit);
 }
 
-/// Visits the words of a document's `text` until `visit` says no: runs of letters and digits, and what
-/// hyphens, points, underscores and apostrophes join also as one: `USB-C` is `usb`, `c` and `usbc`.
-pub fn words(text: &str, visit: &mut dyn FnMut(&str) -> bool) {
-    split(text, true, visit);
-}
-
-fn split(text: &str, compounds: bool, visit: &mut dyn FnMut(&str) -> bool) {
+fn split(
+    text: &str,
+    compounds: bool,
+    out: &mut String,
+    visit: &mut dyn FnMut(&str, Range<usize>) -> bool,
+) {
     let folded = folded(text);
-    let mut splitter = Splitter::default();
-    let mut characters = folded.chars().peekable();
-    while let Some(c) = characters.next() {
-        let goes_on = if is_of_word(c) {
-            splitter.push(c);
-            true
-        } else if is_joint(c) && characters.peek().copied().is_some_and(is_of_word) {
-            splitter.end_word(visit)
-        } else {
-            splitter.end_word(visit) && splitter.end_compound(compounds, visit)
-        };
-        if !goes_on {
+    let mut visit = |out: &str, place: Range<usize>| {
+        let word = out.get(place.clone()).unwrap_or_default();
+        visit(word, place)
+    };
+    // The words of a compound follow each other in `out`, so that together they are the compound.
+    let (mut compound, mut parts, mut at) = (out.len(), 0, 0);
+    while let Some((run, joined)) = next_run(&folded, at) {
+        at = run.end;
+        let from = out.len();
+        let word = folded.get(run).unwrap_or_default();
+        out.push_str(beginning(word));
+        if let Some(word) = out.get_mut(from..) {
+            word.make_ascii_lowercase();
+        }
+        parts += 1;
+        if !visit(out, from..out.len()) {
             return;
         }
-    }
-    if splitter.end_word(visit) {
-        splitter.end_compound(compounds, visit);
+        if joined {
+            continue;
+        }
+        if compounds && parts > 1 {
+            let whole = out.get(compound..).unwrap_or_default();
+            let to = compound + beginning(whole).len();
+            if !visit(out, compound..to) {
+                return;
+            }
+        }
+        (compound, parts) = (out.len(), 0);
     }
 }
 
-/// `text` in lower case, without accents, and with compatible characters in their plain form.
+/// The first run of letters and digits from `at` on, and whether a joint connects it with another.
+fn next_run(text: &str, at: usize) -> Option<(Range<usize>, bool)> {
+    let rest = text.get(at..)?;
+    let from = at + rest.find(is_of_word)?;
+    let rest = text.get(from..)?;
+    let Some(length) = rest.find(|c| !is_of_word(c)) else {
+        return Some((from..text.len(), false));
+    };
+    let mut behind = rest.get(length..)?.chars();
+    let joined = behind.next().is_some_and(is_joint) && behind.next().is_some_and(is_of_word);
+    Some((from..from + length, joined))
+}
+
+/// As much of a word as counts.
+fn beginning(word: &str) -> &str {
+    if word.len() <= MAX_WORD_CHARS {
+        return word;
+    }
+    let end = word.char_indices().nth(MAX_WORD_CHARS);
+    end.and_then(|(at, _)| word.get(..at)).unwrap_or(word)
+}
+
+/// `text` in lower case (but for ASCII), without accents, and with compatible characters in their plain form.
 fn folded(text: &str) -> Cow<'_, str> {
     if text.is_ascii() {
-        return match text.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            true => Cow::Owned(text.to_ascii_lowercase()),
-            false => Cow::Borrowed(text),
-        };
+        return Cow::Borrowed(text);
     }
     let normalizer = DecomposingNormalizerBorrowed::new_nfkd();
     let mut folded = String::with_capacity(text.len());
@@ -167,8 +160,10 @@ fn plain(c: char) -> Option<&'static str> {
 
 /// Letters, digits, and the marks that stand among them in scripts such as Devanagari.
 fn is_of_word(c: char) -> bool {
-    c.is_alphanumeric()
-        || (!c.is_ascii() && CanonicalCombiningClassMapBorrowed::new().get_u8(c) != 0)
+    if c.is_ascii() {
+        return c.is_ascii_alphanumeric();
+    }
+    c.is_alphanumeric() || CanonicalCombiningClassMapBorrowed::new().get_u8(c) != 0
 }
 
 /// What may join the parts of a compound.

@@ -1,20 +1,17 @@
 //! Which documents have one word, each in the heaviest field that has it.
 
+use super::set::Set;
 use super::{ALLOCATION_BYTES, FIELDS};
 use roaring::RoaringBitmap;
 
-/// Beyond so many documents a word has a set for each field.
-const MOST_IN_LIST: usize = 64;
+/// Beyond so many documents a word has a set for each field; tests get there sooner.
+const MOST_IN_LIST: usize = if cfg!(test) { 6 } else { 64 };
+
+/// So many documents are put into the sets of a word at once.
+const MOST_RECENT: usize = if cfg!(test) { 4 } else { 64 };
 
 /// The lowest bits of what a list holds name the field.
 const FIELD_BITS: u32 = 3;
-
-/// What one container of a set costs beside what it holds: its place in the set's list, half of that
-/// list's spare room, and its own allocation.
-const CONTAINER_BYTES: usize = 64;
-
-/// What a container holds at most: a bit for each of its 65,536 slots.
-const MOST_CONTAINER_BYTES: u64 = 8192;
 
 /// From so many single documents on, gathering marks bits instead of sorting.
 const MOST_TO_SORT: usize = 16_384;
@@ -27,7 +24,13 @@ pub enum Postings {
     /// A few, in the order of their slots.
     List(Vec<u32>),
     /// Many, by field.
-    Sets(Box<[RoaringBitmap; FIELDS]>),
+    Sets {
+        /// Most of them.
+        sets: Box<[Set; FIELDS]>,
+        /// The last that came, in the order of their slots: putting each into its set would be a look at a
+        /// place that no processor cache has.
+        recent: Vec<u32>,
+    },
 }
 
 /// A union of postings, by field. A document may be in more than one.
@@ -48,45 +51,68 @@ struct Singles {
 // === impl Postings ===
 
 impl Postings {
-    /// The postings of a word that one document has.
-    pub fn of(slot: u32, field: u8) -> Self {
-        Self::One(packed(slot, field))
-    }
-
     /// Adds a document that they do not have yet. Returns by how many bytes they grew.
     pub fn insert(&mut self, slot: u32, field: u8) -> usize {
         let packed = packed(slot, field);
-        let before = self.list_bytes();
         match self {
             Self::One(first) => {
-                *self = Self::List(vec![packed.min(*first), packed.max(*first)]);
-                self.list_bytes()
+                let list = vec![packed.min(*first), packed.max(*first)];
+                let bytes = list_bytes(&list);
+                *self = Self::List(list);
+                bytes
+            }
+            Self::List(list) if list.is_empty() => {
+                *self = Self::One(packed);
+                0
             }
             Self::List(list) if list.len() < MOST_IN_LIST => {
-                let at = list.partition_point(|other| *other < packed);
-                if list.len() == list.capacity() {
-                    list.reserve_exact(list.len() / 2 + 1);
+                let before = list.capacity();
+                if list.len() == before {
+                    list.reserve_exact(before / 2 + 1);
                 }
-                list.insert(at, packed);
-                self.list_bytes() - before
+                put_in(list, packed);
+                (list.capacity() - before) * size_of::<u32>()
             }
             Self::List(list) => {
-                let mut sets = Box::<[RoaringBitmap; FIELDS]>::default();
-                for (slot, field) in list.iter().copied().map(unpacked) {
-                    if let Some(set) = sets.get_mut(field) {
-                        set.insert(slot);
-                    }
-                }
-                *self = Self::Sets(sets);
-                self.insert(slot, field);
+                put_in(list, packed);
+                let before = list_bytes(list);
+                *self = Self::Sets {
+                    sets: Box::default(),
+                    recent: std::mem::take(list),
+                };
+                self.settle();
                 self.heap_bytes().saturating_sub(before)
             }
-            Self::Sets(sets) => sets.get_mut(usize::from(field)).map_or(0, |set| {
-                let before = set_bytes(set);
-                set.insert(slot);
-                set_bytes(set).saturating_sub(before)
-            }),
+            Self::Sets { recent, .. } => {
+                let before = list_bytes(recent);
+                if recent.capacity() == 0 {
+                    recent.reserve_exact(MOST_RECENT);
+                }
+                put_in(recent, packed);
+                if recent.len() < MOST_RECENT {
+                    return list_bytes(recent) - before;
+                }
+                let before = self.heap_bytes();
+                self.settle();
+                self.heap_bytes().saturating_sub(before)
+            }
         }
+    }
+
+    /// Puts what came last into the sets.
+    fn settle(&mut self) {
+        let Self::Sets { sets, recent } = self else {
+            return;
+        };
+        for (field, set) in sets.iter_mut().enumerate() {
+            let slots = recent.iter().copied().map(unpacked);
+            set.extend(
+                slots
+                    .filter(|(_, other)| *other == field)
+                    .map(|(slot, _)| slot),
+            );
+        }
+        recent.clear();
     }
 
     /// Takes these documents out. Whether none is left.
@@ -98,11 +124,26 @@ impl Postings {
                 list.shrink_to_fit();
                 list.is_empty()
             }
-            Self::Sets(sets) => {
-                for set in sets.iter_mut() {
-                    *set -= slots;
-                }
-                sets.iter().all(RoaringBitmap::is_empty)
+            Self::Sets { .. } => {
+                self.settle();
+                let Self::Sets { sets, .. } = self else {
+                    return false;
+                };
+                sets.iter_mut().for_each(|set| set.remove_all(slots));
+                sets.iter().all(Set::is_empty)
+            }
+        }
+    }
+
+    /// Gives back the room that growing left.
+    pub fn shrink(&mut self) {
+        self.settle();
+        match self {
+            Self::One(_) => {}
+            Self::List(list) => list.shrink_to_fit(),
+            Self::Sets { sets, recent } => {
+                *recent = Vec::new();
+                sets.iter_mut().for_each(Set::shrink);
             }
         }
     }
@@ -112,27 +153,29 @@ impl Postings {
         match self {
             Self::One(_) => 1,
             Self::List(list) => list.len() as u64,
-            Self::Sets(sets) => sets.iter().map(RoaringBitmap::len).sum(),
+            Self::Sets { sets, recent } => {
+                let settled = sets.iter().map(|set| u64::from(set.len()));
+                settled.sum::<u64>() + recent.len() as u64
+            }
         }
     }
 
     /// What they hold elsewhere, in bytes.
     pub fn heap_bytes(&self) -> usize {
         match self {
-            Self::One(_) | Self::List(_) => self.list_bytes(),
-            Self::Sets(sets) => {
-                let own = size_of::<[RoaringBitmap; FIELDS]>() + ALLOCATION_BYTES;
-                own + sets.iter().map(set_bytes).sum::<usize>()
+            Self::One(_) => 0,
+            Self::List(list) => list_bytes(list),
+            Self::Sets { sets, recent } => {
+                let own = size_of::<[Set; FIELDS]>() + ALLOCATION_BYTES;
+                own + sets.iter().map(Set::bytes).sum::<usize>() + list_bytes(recent)
             }
         }
     }
+}
 
-    /// What a list holds elsewhere, in bytes.
-    fn list_bytes(&self) -> usize {
-        match self {
-            Self::List(list) => list.capacity() * size_of::<u32>() + ALLOCATION_BYTES,
-            Self::One(_) | Self::Sets(_) => 0,
-        }
+impl Default for Postings {
+    fn default() -> Self {
+        Self::List(Vec::new())
     }
 }
 
@@ -153,12 +196,13 @@ impl<'a> Gathered<'a> {
         match postings {
             Postings::One(one) => self.add_one(*one),
             Postings::List(list) => list.iter().for_each(|packed| self.add_one(*packed)),
-            Postings::Sets(sets) => {
+            Postings::Sets { sets, recent } => {
+                recent.iter().for_each(|packed| self.add_one(*packed));
                 for (all, set) in self.sets.iter_mut().zip(sets.iter()) {
                     match self.within {
                         _ if set.is_empty() => {}
-                        Some(within) => *all |= set & within,
-                        None => *all |= set,
+                        Some(within) => *all |= set.slots() & within,
+                        None => *all |= set.slots(),
                     }
                 }
             }
@@ -214,14 +258,23 @@ impl Singles {
     }
 }
 
-/// About what a set holds, in bytes: its containers evenly filled, with the spare room that growing leaves.
-pub fn set_bytes(set: &RoaringBitmap) -> usize {
-    let Some(last) = set.max() else { return 0 };
-    let slots = set.len();
-    let containers = (u64::from(last >> 16) + 1).min(slots);
-    let held = (slots * 3).min(MOST_CONTAINER_BYTES * containers);
-    usize::try_from(held).unwrap_or(usize::MAX)
-        + usize::try_from(containers).unwrap_or(usize::MAX) * CONTAINER_BYTES
+/// Puts a document into a list; most come in the order of their slots.
+fn put_in(list: &mut Vec<u32>, packed: u32) {
+    match list.last() {
+        Some(last) if *last > packed => {
+            let at = list.partition_point(|other| *other < packed);
+            list.insert(at, packed);
+        }
+        _ => list.push(packed),
+    }
+}
+
+/// What a list holds elsewhere, in bytes.
+fn list_bytes(list: &Vec<u32>) -> usize {
+    match list.capacity() {
+        0 => 0,
+        capacity => capacity * size_of::<u32>() + ALLOCATION_BYTES,
+    }
 }
 
 fn packed(slot: u32, field: u8) -> u32 {
