@@ -150,7 +150,7 @@ impl Index {
             // What comes from now on comes one by one.
             let mut table = self.write();
             table.documents.shrink();
-            self.account(&table);
+            self.account(&table, false);
         }
         let complete = !self.has_overflown();
         self.complete.store(complete, Ordering::Relaxed);
