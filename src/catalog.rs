@@ -54,6 +54,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use warmup::Quiet;
 
 /// What the catalogue itself is told; its parts have their own configuration.
 #[derive(Clone, Debug)]
@@ -207,6 +208,7 @@ pub struct Catalog {
     under_way: UnderWay,
     jobs: Jobs,
     workshop: Workshop,
+    quiet: Quiet,
     events: Events,
     contracts: Contracts,
 }
@@ -238,6 +240,7 @@ impl Catalog {
             under_way: UnderWay::default(),
             jobs: Jobs::default(),
             workshop: Workshop::default(),
+            quiet: Quiet::default(),
             events,
         }
     }

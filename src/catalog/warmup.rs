@@ -1,6 +1,7 @@
 //! The listing pass: pages through everything the inventory has, at start and again before entries
 //! expire, decoding one page while the next is fetched.
 
+mod quiet;
 mod sync;
 
 use super::standing::Begun;
@@ -15,6 +16,7 @@ use crate::telemetry::{Conversation, metrics};
 use crate::upstream::{Confirmed, RawPage, UpstreamError, Validators};
 use futures_util::FutureExt;
 use jiff::Timestamp;
+pub(super) use quiet::Quiet;
 use rustc_hash::FxBuildHasher;
 use std::collections::{BTreeSet, HashSet};
 use std::hash::BuildHasher;
@@ -23,6 +25,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use sync::Course;
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -294,51 +297,63 @@ impl Catalog {
         pause
     }
 
-    /// Decodes and takes in a page, on a thread of the blocking pool. `since` is from when on what changed
-    /// was asked for.
+    /// Decodes and takes in a page, on the thread that gives way to those that serve. `since` is from when on
+    /// what changed was asked for.
     fn take_in(
         self: &Arc<Self>,
         page: RawPage,
         listing: Listing<Products>,
         since: Option<Timestamp>,
-    ) -> tokio::task::JoinHandle<TakenIn> {
+    ) -> JoinHandle<Option<TakenIn>> {
         let catalog = Arc::clone(self);
+        // One that may block waits for it.
         tokio::task::spawn_blocking(move || {
-            let decoded = page.decode(&catalog.inventory().config().published);
-            let now_secs = catalog.clock.now().as_secs();
-            let confirmed = decoded.products.len() as u64;
-            // A missing date is before every other.
-            let unasked = decoded.products.iter();
-            let unasked = unasked.filter(|product| product.updated_at < since).count() as u64;
-            for product in decoded.products {
-                let id = product.id.clone();
-                let confirmed = Confirmed {
-                    product,
-                    validators: Validators::default(),
-                    sent_at: page.sent_at,
-                };
-                let stored = Stored::render(&confirmed, now_secs);
-                catalog.cache.confirm(&listing, &id, stored, page.sent_at);
-            }
-            TakenIn {
-                confirmed,
-                skipped: decoded.skipped as u64,
-                unusable: decoded.unusable,
-                unasked,
-            }
+            let doing = Arc::clone(&catalog);
+            let take_in = move || doing.taken_in(page, &listing, since);
+            catalog.quiet.run(take_in)
         })
+    }
+
+    fn taken_in(
+        &self,
+        page: RawPage,
+        listing: &Listing<Products>,
+        since: Option<Timestamp>,
+    ) -> TakenIn {
+        let decoded = page.decode(&self.inventory().config().published);
+        let now_secs = self.clock.now().as_secs();
+        let confirmed = decoded.products.len() as u64;
+        // A missing date is before every other.
+        let unasked = decoded.products.iter();
+        let unasked = unasked.filter(|product| product.updated_at < since).count() as u64;
+        for product in decoded.products {
+            let id = product.id.clone();
+            let confirmed = Confirmed {
+                product,
+                validators: Validators::default(),
+                sent_at: page.sent_at,
+            };
+            let stored = Stored::render(&confirmed, now_secs);
+            self.cache.confirm(listing, &id, stored, page.sent_at);
+        }
+        TakenIn {
+            confirmed,
+            skipped: decoded.skipped as u64,
+            unusable: decoded.unusable,
+            unasked,
+        }
     }
 
     /// Waits for a page to be decoded; false if that failed, and the page is missing.
     async fn note_decoded(
         &self,
-        decoding: Option<tokio::task::JoinHandle<TakenIn>>,
+        decoding: Option<JoinHandle<Option<TakenIn>>>,
         pass: &mut Pass,
     ) -> bool {
         let Some(decoding) = decoding else {
             return true;
         };
-        let Ok(taken_in) = decoding.await else {
+        let Ok(Some(taken_in)) = decoding.await else {
             warn!("A page of the inventory's list could not be decoded");
             return false;
         };

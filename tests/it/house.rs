@@ -105,6 +105,7 @@ const FOREIGN: &[(&str, &[&str])] = &[
         &["app/listener.rs", "http/caching.rs", "http/front.rs"],
     ),
     ("indicatif", &["app/progress.rs"]),
+    ("rustix", &["catalog/warmup/quiet.rs"]),
     ("tempfile", &["cli"]),
     ("flate2", &["product/coding.rs"]),
     ("brotli", &["product/coding.rs"]),

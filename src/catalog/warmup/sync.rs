@@ -151,8 +151,8 @@ impl Catalog {
             })?;
             let next = page.after.clone();
             let asked = date_before(course.since, OVERLAP + TOLERANCE);
-            let taken_in = self.take_in(page, listing, asked).await;
-            let Ok(TakenIn {
+            let taken_in = self.take_in(page, listing, asked).await.ok().flatten();
+            let Some(TakenIn {
                 confirmed: new,
                 unasked,
                 ..
