@@ -18,13 +18,19 @@ const STRIDE: u64 = 0x9E37_79B9_7F4A_7C15;
 impl Catalogue {
     /// Makes up `count` products that read like a shop's, `P-000001` onwards.
     pub fn generated(count: usize, seed: u64) -> Self {
+        Self::generated_with(count, seed, 0)
+    }
+
+    /// The same, with descriptions that go on until a product has `bytes` of JSON: by less than a sentence more.
+    pub fn generated_with(count: usize, seed: u64, bytes: usize) -> Self {
         let width = count.to_string().len().max(6);
         let product = |number: usize| {
             // Each product has its own numbers, so that a longer catalogue begins like a shorter one.
             let mut rng = Rng::with_seed(seed ^ (number as u64).wrapping_mul(STRIDE));
             let id = ProductId::parse(&format!("P-{number:0width$}")).ok()?;
             let department = pick(&mut rng, DEPARTMENTS)?;
-            Some(Item::of(&made_up(id, number, department, &mut rng)?))
+            let product = made_up(id, number, department, &mut rng)?;
+            Some(lengthened(product, bytes, &mut rng))
         };
         Self {
             items: (1..=count).filter_map(product).collect(),
@@ -62,6 +68,25 @@ fn made_up(id: ProductId, number: usize, from: &Department, rng: &mut Rng) -> Op
         updated_at: time(updated),
         id,
     })
+}
+
+/// Adds sentences to the description of what has less than `bytes`.
+fn lengthened(mut product: Product, bytes: usize, rng: &mut Rng) -> Item {
+    let item = Item::of(&product);
+    let mut length = item.body.len();
+    if length >= bytes {
+        return item;
+    }
+    let mut description = product.description.take().unwrap_or_default();
+    while length < bytes
+        && let Some(promise) = pick(rng, PROMISES)
+    {
+        description.push(' ');
+        description.push_str(promise);
+        length += promise.len() + 1;
+    }
+    product.description = Some(description);
+    Item::of(&product)
 }
 
 fn description(
@@ -192,6 +217,19 @@ mod tests {
                 "{} bytes",
                 item.body.len()
             );
+        }
+    }
+
+    #[test]
+    fn bodies_are_as_large_as_asked_for() {
+        let larger = Catalogue::generated_with(200, 3, 1024);
+        for (item, small) in larger.items.iter().zip(Catalogue::generated(200, 3).items) {
+            assert!(
+                (1024..1024 + 200).contains(&item.body.len()),
+                "{} bytes",
+                item.body.len()
+            );
+            assert_eq!((&item.id, item.updated_at), (&small.id, small.updated_at));
         }
     }
 
