@@ -52,6 +52,8 @@ pub struct Stats {
     pub store_up: bool,
     /// Its size on disk, in bytes.
     pub store_bytes: u64,
+    /// What is live in it, in bytes.
+    pub store_live_bytes: u64,
     /// Changes it has not written yet.
     pub store_queue_length: u64,
 }
@@ -63,6 +65,7 @@ pub(super) struct Counters {
     evictions: [AtomicU64; EvictionCause::ALL.len()],
     pub(super) coalesced: AtomicU64,
     store_bytes: AtomicU64,
+    store_live_bytes: AtomicU64,
 }
 
 // === impl Outcome ===
@@ -125,8 +128,12 @@ impl Counters {
         }
     }
 
-    pub fn set_store_bytes(&self, bytes: u64) {
+    /// Tells the size of the persistent tier on disk, and what of it is live.
+    pub fn set_store_bytes(&self, bytes: u64, live: u64) {
         self.store_bytes.store(bytes, Ordering::Relaxed);
+        self.store_live_bytes.store(live, Ordering::Relaxed);
+        metrics::store_bytes(bytes);
+        metrics::store_live_bytes(live);
     }
 
     /// The counts; what is held is for the caller to fill in.
@@ -145,6 +152,7 @@ impl Counters {
                 .to_vec(),
             coalesced: self.coalesced.load(Ordering::Relaxed),
             store_bytes: self.store_bytes.load(Ordering::Relaxed),
+            store_live_bytes: self.store_live_bytes.load(Ordering::Relaxed),
             ..Stats::default()
         }
     }

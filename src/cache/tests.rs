@@ -872,6 +872,32 @@ async fn what_was_removed_or_evicted_does_not_come_back_from_the_store() {
     bench.cache.close_store().await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_is_live_on_disk_is_told_with_each_flush() {
+    let dir = tempfile::tempdir().unwrap();
+    let long = "long".repeat(1000);
+    let bench = Bench::persistent(Clock::start(), dir.path(), &[(1, &long), (2, "two")]);
+    bench.cache.restored().await;
+    let live = async || {
+        assert!(bench.cache.flush().await);
+        let stats = bench.cache.stats();
+        assert!(stats.store_bytes > 0);
+        stats.store_live_bytes
+    };
+    bench.get(1).await.unwrap();
+    bench.get(2).await.unwrap();
+    let both = live().await;
+    assert!((4_000..4_200).contains(&both), "{both}");
+    bench
+        .cache
+        .write(Some(1), async { (Change::Gone(1, ()), ()) })
+        .await
+        .unwrap();
+    let small = live().await;
+    assert!((1..200).contains(&small), "{small}");
+    bench.cache.close_store().await;
+}
+
 /// Whatever a value's way out of memory, or past it, its summary is there after a restart.
 #[tokio::test(start_paused = true)]
 async fn values_that_are_not_held_leave_their_summaries_in_the_store() {

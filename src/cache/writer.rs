@@ -232,6 +232,8 @@ impl<S: Source> Writer<S> {
                     .inspect_err(|_| metrics::store_error("flush"))?;
                 open.dirty = false;
                 open.flushed_at = now;
+                // For those who watch; what follows from it is looked at each minute.
+                let _ = self.inspect_size(open);
             }
             for flushed in batch.flushes {
                 let _ = flushed.send(());
@@ -346,10 +348,9 @@ impl<S: Source> Writer<S> {
     }
 
     fn inspect_size(&self, open: &Open) -> Result<(u64, u64), StoreError> {
-        let size = open.disk.size_on_disk()?;
-        self.tiers.counters.set_store_bytes(size);
-        metrics::store_bytes(size);
-        Ok((size, open.disk.live_bytes()))
+        let (size, live) = (open.disk.size_on_disk()?, open.disk.live_bytes());
+        self.tiers.counters.set_store_bytes(size, live);
+        Ok((size, live))
     }
 
     /// Copies what is live into a fresh generation: sled's file never shrinks by itself.

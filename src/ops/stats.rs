@@ -44,7 +44,10 @@ struct ListingBody {
 #[serde(rename_all = "camelCase")]
 struct StoreBody {
     up: bool,
+    /// On disk.
     bytes: u64,
+    /// What of it would be left if it were written anew.
+    live_bytes: u64,
     queue_length: u64,
 }
 
@@ -79,6 +82,7 @@ impl StatsBody {
             store: StoreBody {
                 up: stats.store_up,
                 bytes: stats.store_bytes,
+                live_bytes: stats.store_live_bytes,
                 queue_length: stats.store_queue_length,
             },
             known,
@@ -127,6 +131,7 @@ mod tests {
             coalesced: 5,
             store_up: true,
             store_bytes: 4096,
+            store_live_bytes: 2048,
             store_queue_length: 1,
         };
         let progress = Progress {
@@ -141,7 +146,7 @@ mod tests {
             json!({
                 "entries": 2, "bytes": 900, "capacityBytes": 1000, "hitRatio": 0.75,
                 "requests": {"hit": 3, "miss": 1}, "evictions": {"size": 7}, "coalesced": 5,
-                "store": {"up": true, "bytes": 4096, "queueLength": 1}, "known": 9, "indexComplete": true,
+                "store": {"up": true, "bytes": 4096, "liveBytes": 2048, "queueLength": 1}, "known": 9, "indexComplete": true,
                 "listing": {"running": true, "confirmed": 3, "total": 9, "passes": 2}
             })
         );

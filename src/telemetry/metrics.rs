@@ -172,6 +172,11 @@ pub fn store_bytes(bytes: u64) {
     gauge!(name::STORE_BYTES).set(number(bytes));
 }
 
+/// Tells how much of that is live: what the store would take if it were written anew.
+pub fn store_live_bytes(bytes: u64) {
+    gauge!(name::STORE_LIVE_BYTES).set(number(bytes));
+}
+
 /// Tells how many changes the persistent tier has not written yet.
 pub fn store_queue_length(length: u64) {
     gauge!(name::STORE_QUEUE).set(number(length));
@@ -364,6 +369,7 @@ mod tests {
         rendition_made("1", "br");
         store_up(true);
         store_bytes(1);
+        store_live_bytes(1);
         store_queue_length(1);
         store_error("open");
         upstream_request("get", "ok", Duration::from_millis(3));

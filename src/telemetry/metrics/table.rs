@@ -15,6 +15,7 @@ pub(super) mod name {
     pub const RENDITIONS_MADE: &str = "catalog_renditions_made_total";
     pub const STORE_UP: &str = "catalog_store_up";
     pub const STORE_BYTES: &str = "catalog_store_bytes";
+    pub const STORE_LIVE_BYTES: &str = "catalog_store_live_bytes";
     pub const STORE_QUEUE: &str = "catalog_store_queue_length";
     pub const STORE_ERRORS: &str = "catalog_store_errors_total";
     pub const UPSTREAM_REQUESTS: &str = "catalog_upstream_requests_total";
@@ -196,6 +197,11 @@ pub const ALL: &[Metric] = &[
         name::STORE_BYTES,
         Unit::Bytes,
         "Size of the persistent tier on disk.",
+    ),
+    gauge(
+        name::STORE_LIVE_BYTES,
+        Unit::Bytes,
+        "What is live in the persistent tier: its file also has what was overwritten and removed.",
     ),
     gauge(
         name::STORE_QUEUE,
