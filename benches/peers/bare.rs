@@ -1,5 +1,6 @@
 //! Bare hyper with one fixed answer: nobody who speaks HTTP by way of hyper can be faster.
 
+use crate::client::Answer;
 use anyhow::Context;
 use bytes::Bytes;
 use clap::ValueEnum;
@@ -34,6 +35,19 @@ struct Fixed {
     status: StatusCode,
     headers: HeaderMap,
     body: Bytes,
+}
+
+/// The answer in one piece, without the headers that a server adds by itself.
+pub fn template(answer: &Answer) -> Vec<u8> {
+    let mut bytes = format!("HTTP/1.1 {}\r\n", answer.status).into_bytes();
+    for (name, value) in &answer.head {
+        if !["content-length", "date", "connection"].contains(&name.as_str()) {
+            bytes.extend(format!("{name}: {value}\r\n").bytes());
+        }
+    }
+    bytes.extend(b"\r\n");
+    bytes.extend(&answer.body);
+    bytes
 }
 
 /// Answers everything with what lies in `template`, for ever.
@@ -87,7 +101,7 @@ async fn converse(stream: TcpStream, fixed: Fixed) -> anyhow::Result<()> {
 // === impl Fixed ===
 
 impl Fixed {
-    /// Reads what [`Answer::template`](crate::client::Answer::template) wrote.
+    /// Reads what [`template`] wrote.
     fn parse(template: &'static [u8]) -> anyhow::Result<Self> {
         let end = template.windows(4).position(|bytes| bytes == b"\r\n\r\n");
         let (head, body) = template

@@ -1,22 +1,16 @@
 //! The servers that are compared, and what stands behind them.
 
 use crate::bare::Flavour;
-use crate::client::{Client, get};
 use crate::load::folder;
-use crate::process::{Server, free_addr, pause};
-use anyhow::{Context, ensure};
+use crate::process::{Server, free_addr};
+use crate::serving::Serving;
+use anyhow::Context;
 use clap::ValueEnum;
-use product_catalog::telemetry::Stopwatch;
-use sha2::{Digest, Sha256};
 use std::fmt::Write;
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
-
-/// What writers send as `x-api-key`.
-pub const WRITE_KEY: &str = "benchmark";
 
 /// What tables call the product, bare hyper, and the peers.
 pub const PRODUCT: &str = "product-catalog";
@@ -27,9 +21,6 @@ const VARNISH: &str = "Varnish";
 
 /// Longer than any run, so that what is warm stays warm: ten days, in seconds.
 const KEPT: &str = "864000";
-
-/// Whatever takes longer to get warm hangs.
-const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Descriptors that nginx needs beside those of its open files.
 const SPARE_FILES: u64 = 4096;
@@ -123,32 +114,28 @@ impl Yard {
 
     /// The release binary, with its defaults but for how long things are kept.
     pub fn service(&self, service: Service) -> anyhow::Result<Server> {
-        let (addr, internal) = (free_addr()?, free_addr()?);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_product-catalog"));
+        let upstream = format!("http://{}", service.inventory);
         let level = if service.has_access_log {
             "info"
         } else {
             "warn"
         };
-        command.arg("serve").env_clear().envs([
-            ("UPSTREAM_API", format!("http://{}", service.inventory)),
-            ("API_KEY", "none".to_owned()),
-            ("HTTP_ADDR", addr.to_string()),
-            ("METRICS_ADDR", internal.to_string()),
-            ("CACHE_TTL_SECONDS", KEPT.to_owned()),
-            ("HTTP_MAX_AGE_SECONDS", KEPT.to_owned()),
-            ("WARMUP_ON_START", service.is_warm.to_string()),
-            ("WRITE_API_KEYS", format!("bench:{}", digest(WRITE_KEY))),
-            ("DRAIN_DELAY_SECONDS", "0".to_owned()),
-            ("RUST_LOG", level.to_owned()),
-        ]);
-        let home = self.fresh(service.name)?;
-        command.env("CACHE_DIR", home.join("store"));
-        let server = Server::start(service.name, addr, &mut command, &home.join("log"))?;
+        let is_warm = service.is_warm.to_string();
+        let serving = Serving::start(
+            service.name,
+            &upstream,
+            &self.fresh(service.name)?,
+            &[
+                ("CACHE_TTL_SECONDS", KEPT),
+                ("HTTP_MAX_AGE_SECONDS", KEPT),
+                ("WARMUP_ON_START", &is_warm),
+                ("RUST_LOG", level),
+            ],
+        )?;
         if service.is_warm {
-            warmed(internal)?;
+            serving.until_warm(self.products)?;
         }
-        Ok(server)
+        Ok(serving.server)
     }
 
     /// nginx as a cache in front of `origin`.
@@ -248,21 +235,6 @@ fn role(name: &str, addr: SocketAddr) -> anyhow::Result<Command> {
     Ok(command)
 }
 
-/// Waits until everything is held, indexed and on disk.
-fn warmed(internal: SocketAddr) -> anyhow::Result<()> {
-    let watch = Stopwatch::start();
-    loop {
-        let answer = Client::connect(internal)?.ask(get("/metrics").as_bytes())?;
-        let text = String::from_utf8(answer.body)?;
-        let has = |line: &str| text.lines().any(|found| found == line);
-        if has("catalog_index_complete 1") && has("catalog_store_queue_length 0") {
-            return Ok(());
-        }
-        ensure!(watch.elapsed() < PATIENCE, "the product does not get warm");
-        pause();
-    }
-}
-
 /// A file of this folder, with what stands in double braces filled in.
 fn filled(file: &str, values: &[(&str, String)]) -> anyhow::Result<String> {
     let mut text = std::fs::read_to_string(folder().join(file))?;
@@ -270,11 +242,6 @@ fn filled(file: &str, values: &[(&str, String)]) -> anyhow::Result<String> {
         text = text.replace(&format!("{{{{{name}}}}}"), value);
     }
     Ok(text)
-}
-
-fn digest(key: &str) -> String {
-    let digest = Sha256::digest(key);
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn cores() -> usize {

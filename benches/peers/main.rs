@@ -5,6 +5,7 @@
 
 mod bare;
 mod check;
+#[path = "../shared/client.rs"]
 mod client;
 #[path = "../shared/figures.rs"]
 mod figures;
@@ -14,9 +15,15 @@ mod load;
 #[path = "../shared/machine.rs"]
 mod machine;
 mod measure;
+#[path = "../shared/open_loop.rs"]
 mod open_loop;
+#[path = "../shared/process.rs"]
+#[allow(dead_code, reason = "other benchmarks need the rest")]
 mod process;
 mod requests;
+#[path = "../shared/serving.rs"]
+#[allow(dead_code, reason = "other benchmarks need the rest")]
+mod serving;
 mod setup;
 mod table;
 
@@ -30,6 +37,7 @@ use open_loop::Rate;
 use product_catalog::demo::{Catalogue, Inventory};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -189,12 +197,12 @@ fn play(role: Role, arguments: &Arguments) -> anyhow::Result<()> {
         Role::Inventory => inventory(arguments),
         Role::OpenLoop => {
             let rate = Rate {
-                addr: arguments.addr,
                 per_second: arguments.rate,
                 connections: arguments.connections,
                 lasts: Duration::from_secs(arguments.seconds.into()),
             };
-            let report = open_loop::run(rate, &arguments.file)?;
+            let requests = requests::read(&arguments.file)?;
+            let report = open_loop::run(arguments.addr, rate, &requests, &AtomicBool::new(false))?;
             println!("{}", serde_json::to_string(&report)?);
             Ok(())
         }

@@ -1,14 +1,15 @@
 //! The cases, each measured in rounds in which all servers take their turn.
 
 use crate::Case;
-use crate::bare::Flavour;
+use crate::bare::{self, Flavour};
 use crate::check::{compare, sweep};
 use crate::client::{Client, get};
-use crate::fleet::{PRODUCT, Service, WRITE_KEY, Yard};
+use crate::fleet::{PRODUCT, Service, Yard};
 use crate::lists;
 use crate::load::Load;
 use crate::process::Server;
-use crate::requests::{self, Popularity, path};
+use crate::requests::{self, Popularity};
+use crate::serving::{path, put};
 use crate::table::Table;
 use anyhow::{Context, ensure};
 use std::path::Path;
@@ -133,7 +134,7 @@ impl Bench {
                 0 => {
                     let answer = client.ask(get(&product).as_bytes())?;
                     let cents = popularity.dice(PRICES);
-                    requests::put(&product, WRITE_KEY, &answer.body, cents)?
+                    put(&product, &answer, cents)?
                 }
                 1..=4 => pages
                     .get(popularity.dice(pages.len()))
@@ -159,7 +160,7 @@ impl Bench {
         let first = requests.first().context("no requests")?;
         let typical = Client::connect(self.product.addr)?.ask(first.as_bytes())?;
         let template = self.yard.home.join("template");
-        std::fs::write(&template, typical.template())?;
+        std::fs::write(&template, bare::template(&typical))?;
         let bare = [Flavour::Multi, Flavour::Apart]
             .map(|flavour| self.yard.bare(&template, flavour))
             .into_iter()

@@ -1,7 +1,7 @@
 //! What is asked: written down before anything is measured.
 
 use crate::client::get;
-use anyhow::Context;
+use crate::serving::path;
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::path::Path;
 
@@ -64,35 +64,9 @@ impl Popularity {
     }
 }
 
-/// The path of a product of a generated catalogue.
-pub fn path(number: usize, products: usize) -> String {
-    let width = products.to_string().len().max(6);
-    format!("/products/P-{number:0width$}")
-}
-
 /// A read of a product that the reader has already, in the version with this tag.
 pub fn get_if_changed(path: &str, tag: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: bench\r\nIf-None-Match: {tag}\r\n\r\n")
-}
-
-/// A write of `product`, as it was read, at another price.
-///
-/// # Errors
-/// Where it is not JSON.
-pub fn put(path: &str, key: &str, product: &[u8], cents: usize) -> anyhow::Result<String> {
-    let mut product: serde_json::Value = serde_json::from_slice(product)?;
-    let members = product.as_object_mut().context("a product is an object")?;
-    members.remove("createdAt");
-    members.remove("updatedAt");
-    members.insert(
-        "price".to_owned(),
-        serde_json::json!({"amount": cents, "currency": "EUR"}),
-    );
-    let body = product.to_string();
-    Ok(format!(
-        "PUT {path} HTTP/1.1\r\nHost: bench\r\nx-api-key: {key}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    ))
 }
 
 /// Every product once, in the order of ids.

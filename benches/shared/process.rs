@@ -13,10 +13,10 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How long a process may take to end when it is asked to; then it is killed.
-const FAREWELL: Duration = Duration::from_secs(10);
+const FAREWELL: Duration = Duration::from_secs(30);
 
 /// Between two looks at something that takes its time.
-const PAUSE: Duration = Duration::from_millis(10);
+const SOON: Duration = Duration::from_millis(1);
 
 /// What `/proc` counts processor time in: on Linux always a hundredth of a second.
 const TICK: Duration = Duration::from_millis(10);
@@ -24,7 +24,7 @@ const TICK: Duration = Duration::from_millis(10);
 /// A server that answers. Ended when it is dropped, its children with it.
 #[derive(Debug)]
 pub struct Server {
-    /// What the tables call it.
+    /// What tables call it.
     pub name: &'static str,
     pub addr: SocketAddr,
     child: Child,
@@ -56,9 +56,61 @@ impl Server {
                 "{name} does not answer: {}",
                 std::fs::read_to_string(log)?
             );
-            pause();
+            pause(SOON);
         }
         Ok(server)
+    }
+
+    /// Resident memory now, in bytes, of the process alone.
+    pub fn resident(&self) -> anyhow::Result<u64> {
+        self.status("VmRSS:")
+    }
+
+    /// The most resident memory it ever had, in bytes.
+    pub fn peak(&self) -> anyhow::Result<u64> {
+        self.status("VmHWM:")
+    }
+
+    /// A field of `/proc/…/status` that is in kB, in bytes.
+    fn status(&self, field: &str) -> anyhow::Result<u64> {
+        let text = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))
+            .with_context(|| format!("{}: resident memory needs Linux", self.name))?;
+        let line = text.lines().find_map(|line| line.strip_prefix(field));
+        let kilobytes = line.and_then(|line| line.trim().strip_suffix("kB"));
+        let kilobytes: u64 = kilobytes
+            .with_context(|| format!("no {field}"))?
+            .trim()
+            .parse()?;
+        Ok(kilobytes * 1024)
+    }
+
+    /// Stops it in order.
+    ///
+    /// # Errors
+    /// Where it does not say that it ended well.
+    pub fn stop(mut self) -> anyhow::Result<()> {
+        let name = self.name;
+        self.end()?;
+        let status = self.child.wait()?;
+        ensure!(status.success(), "{name} ended with {status}");
+        Ok(())
+    }
+
+    fn end(&mut self) -> anyhow::Result<()> {
+        if self.child.try_wait()?.is_some() {
+            return Ok(());
+        }
+        // All of them end their workers on SIGTERM; SIGKILL would leave those behind.
+        let signal = format!("kill -TERM {}", self.child.id());
+        Command::new("sh").args(["-c", &signal]).status()?;
+        let watch = Stopwatch::start();
+        while self.child.try_wait()?.is_none() {
+            if watch.elapsed() > FAREWELL {
+                self.child.kill()?;
+            }
+            pause(SOON);
+        }
+        Ok(())
     }
 
     /// The processor time that it and its children have taken so far, in user and kernel mode.
@@ -90,19 +142,8 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        if !matches!(self.child.try_wait(), Ok(None)) {
-            return;
-        }
-        // Both peers end their workers on SIGTERM; SIGKILL would leave those behind.
-        let signal = format!("kill -TERM {}", self.child.id());
-        let _ = Command::new("sh").args(["-c", &signal]).status();
-        let watch = Stopwatch::start();
-        while matches!(self.child.try_wait(), Ok(None)) {
-            if watch.elapsed() > FAREWELL {
-                let _ = self.child.kill();
-            }
-            pause();
-        }
+        // Nobody is left who could be told.
+        let _ = self.end();
     }
 }
 
@@ -123,7 +164,7 @@ pub fn free_addr() -> anyhow::Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
-/// Waits a little.
-pub fn pause() {
-    std::thread::park_timeout(PAUSE);
+/// Waits, on a thread of one's own.
+pub fn pause(length: Duration) {
+    std::thread::park_timeout(length);
 }

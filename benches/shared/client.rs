@@ -95,30 +95,6 @@ impl Client {
     }
 }
 
-// === impl Answer ===
-
-impl Answer {
-    /// The value of a header, by its name in lower case.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        let mut head = self.head.iter();
-        let (_, value) = head.find(|(found, _)| found == name)?;
-        Some(value)
-    }
-
-    /// The answer in one piece, without the headers that a server adds by itself: what bare hyper repeats.
-    pub fn template(&self) -> Vec<u8> {
-        let mut bytes = format!("HTTP/1.1 {}\r\n", self.status).into_bytes();
-        for (name, value) in &self.head {
-            if !["content-length", "date", "connection"].contains(&name.as_str()) {
-                bytes.extend(format!("{name}: {value}\r\n").bytes());
-            }
-        }
-        bytes.extend(b"\r\n");
-        bytes.extend(&self.body);
-        bytes
-    }
-}
-
 /// A read of `path` with nothing that need not be there.
 pub fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: bench\r\n\r\n")
