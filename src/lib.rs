@@ -12,6 +12,7 @@ pub mod clock;
 pub mod config;
 pub mod contract;
 pub mod demo;
+pub mod header;
 pub mod http;
 pub mod ops;
 pub mod product;

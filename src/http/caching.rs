@@ -18,6 +18,7 @@ use super::extract::Conditions;
 use super::fault::{Fault, NO_STORE};
 use super::media::NEGOTIATED;
 use crate::catalog::{Coding, Effort, LastModified, Outcome, Rendition, Served, encode};
+use crate::header;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -262,7 +263,7 @@ fn value_within<const ROOM: usize>(text: fmt::Arguments<'_>) -> HeaderValue {
     // a contract 200; were it ever more, the safe thing to say is that nothing may be kept.
     written
         .ok()
-        .and_then(|()| HeaderValue::from_bytes(buffer.get(..used)?).ok())
+        .and_then(|()| header::passing(buffer.get(..used)?).ok())
         .unwrap_or(NO_STORE)
 }
 

@@ -3,8 +3,10 @@
 mod date;
 
 use super::{Coding, Product, Version};
+use crate::header;
 use bytes::Bytes;
 use http::HeaderValue;
+use http::header::InvalidHeaderValue;
 use sha2::{Digest as _, Sha256};
 use std::num::NonZeroU32;
 
@@ -133,15 +135,15 @@ impl Representation {
         self.last_modified
     }
 
-    /// The strong entity tag; a function of the bytes, version and coding alone. Costs one allocation of
-    /// 37 bytes: keeping it would cost every product twice that.
+    /// The strong entity tag; a function of the bytes, version and coding alone. Made for [one
+    /// answer](header::passing): keeping it would cost every product twice its 37 bytes.
     pub fn etag(&self) -> HeaderValue {
         self.tag(Version::V2, Coding::Identity)
     }
 
-    /// The entity tag of this content in another version or coding, at the same cost.
+    /// The entity tag of this content in another version or coding, likewise.
     pub fn tag(&self, version: Version, coding: Coding) -> HeaderValue {
-        tag_of(version, &self.digest.text(), coding)
+        tag_of(version, &self.digest.text(), coding, header::passing)
     }
 
     fn split(&self) -> (&[u8], &[u8]) {
@@ -218,11 +220,11 @@ impl LastModified {
         u64::from(self.secs_and_one.get() - 1)
     }
 
-    /// The same as IMF-fixdate. Costs one allocation of 29 bytes.
+    /// The same as IMF-fixdate, for [one answer](header::passing).
     pub fn header(self) -> HeaderValue {
         let date = date::imf_fixdate(self.secs_and_one.get() - 1);
         // Letters, digits and signs: always a header value.
-        HeaderValue::from_bytes(&date).unwrap_or(const { HeaderValue::from_static("") })
+        header::passing(&date).unwrap_or(const { HeaderValue::from_static("") })
     }
 
     /// Whether it is a strong validator of what the inventory vouched for at `as_of_secs`: whether that came
@@ -238,10 +240,15 @@ impl LastModified {
 /// A digest has the characters of an entity tag only, and 43 of them at most; were it otherwise, the tag would
 /// match nothing.
 pub fn entity_tag(version: Version, digest: &str, coding: Coding) -> HeaderValue {
-    tag_of(version, digest.as_bytes(), coding)
+    tag_of(version, digest.as_bytes(), coding, HeaderValue::from_bytes)
 }
 
-fn tag_of(version: Version, digest: &[u8], coding: Coding) -> HeaderValue {
+fn tag_of(
+    version: Version,
+    digest: &[u8],
+    coding: Coding,
+    value: impl FnOnce(&[u8]) -> Result<HeaderValue, InvalidHeaderValue>,
+) -> HeaderValue {
     let (number, suffix) = (version.number().as_bytes(), coding.tag_suffix().as_bytes());
     let mut text = [0; 64];
     let mut length = 0;
@@ -251,7 +258,7 @@ fn tag_of(version: Version, digest: &[u8], coding: Coding) -> HeaderValue {
         }
         length += part.len();
     }
-    let tag = text.get(..length).map(HeaderValue::from_bytes);
+    let tag = text.get(..length).map(value);
     tag.and_then(Result::ok)
         .unwrap_or(const { HeaderValue::from_static("\"\"") })
 }

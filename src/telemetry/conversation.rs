@@ -1,5 +1,6 @@
 //! The id that follows one piece of work through logs, headers and upstream calls.
 
+use crate::header;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::cell::Cell;
 use uuid::Uuid;
@@ -48,12 +49,12 @@ impl Conversation {
         })
     }
 
-    /// The header value.
+    /// The header value, for one message.
     pub fn header_value(self) -> HeaderValue {
         let mut buffer = Uuid::encode_buffer();
         let text = self.0.hyphenated().encode_lower(&mut buffer);
         // Hexadecimal digits and hyphens are always a valid header value.
-        HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+        header::passing(text.as_bytes()).unwrap_or_else(|_| HeaderValue::from_static(""))
     }
 
     /// The conversation whose work this thread is doing, if any.

@@ -10,10 +10,11 @@ use std::path::{Path, PathBuf};
 const BORDERS: &[(&str, &[&str])] = &[
     // leaves
     ("clock", &[]),
-    ("telemetry", &[]),
+    ("header", &[]),
+    ("telemetry", &["header"]),
     ("secrets", &[]),
     ("contract", &[]),
-    ("product", &[]),
+    ("product", &["header"]),
     // engine: generic, knows no product and no HTTP
     ("cache", &["clock", "telemetry"]),
     // edge out
@@ -26,7 +27,14 @@ const BORDERS: &[(&str, &[&str])] = &[
     // edges in
     (
         "http",
-        &["catalog", "product", "secrets", "telemetry", "clock"],
+        &[
+            "catalog",
+            "product",
+            "secrets",
+            "telemetry",
+            "clock",
+            "header",
+        ],
     ),
     ("ops", &["catalog", "http", "secrets", "telemetry"]),
     // stand-in

@@ -147,8 +147,11 @@ impl Policies {
         Self {
             max_age,
             readers,
-            unhurried: [Class::Product, Class::List]
-                .map(|class| directives(policy(class), readers, max_age, u64::MAX)),
+            unhurried: [Class::Product, Class::List].map(|class| {
+                let said = directives(policy(class), readers, max_age, u64::MAX);
+                // Out of the buffer that it was made in, which would be held for ever.
+                HeaderValue::from_bytes(said.as_bytes()).unwrap_or(NO_STORE)
+            }),
             cdn: None,
         }
     }
