@@ -34,6 +34,9 @@ use usage::{USE_BYTES, Usage};
 /// What a key under a contract costs, beside its use: its record, its timer, its place in line.
 const KEY_BYTES: usize = 192;
 
+/// What is left of the grace for answering when a reader has waited in vain: timers come late, never early.
+const ANSWERING: Duration = Duration::from_millis(10);
+
 /// How contracts are kept.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ContractsConfig {
@@ -289,13 +292,13 @@ impl<F> Governing<F> {
         }
     }
 
-    /// How long a reader waits for a refresh of a value of this `age`: until its grace is over, and `most`
-    /// at most. The refresh itself is not cut off then.
+    /// How long a reader waits for a refresh of a value of this `age`: until its grace is all but over, so
+    /// that the value may still answer, and `most` at most. The refresh itself is not cut off then.
     pub fn patience(&self, age: Duration, most: Duration) -> Duration {
         let last = self.contract.fresh_within + self.contract.grace_period;
         match last.saturating_sub(age) {
             Duration::ZERO => most,
-            left => left.min(most),
+            left => left.saturating_sub(ANSWERING).min(most),
         }
     }
 }

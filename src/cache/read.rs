@@ -196,7 +196,10 @@ impl<S: Source> Inner<S> {
             needed_as_of: Some(entry.as_of() + Duration::from_millis(1)),
             permit: None,
         };
-        self.refresh(key, cause, boarding);
+        // A load that was under way already may not know of this entry.
+        if self.refresh(key, cause, boarding) {
+            entry.end_eager();
+        }
     }
 
     /// Looks for a key on disk, while the store is still being opened or read.
