@@ -6,9 +6,9 @@
 //! come and go, so a place in the order of scores stays where it is.
 //!
 //! **Slots.** Documents are known by small numbers that the caller gives out densely. A document whose
-//! text changes gets another slot ([`Words::holds`] tells whether it does): its old slot is removed,
-//! which only marks it, and is swept out of the postings little by little by the calls that follow. A
-//! slot may be given out again once [`Words::reclaim`] returns it.
+//! text changes gets another slot: its old slot is removed, which only marks it, and is swept out of the
+//! postings little by little by the calls that follow. A slot may be given out again once
+//! [`Words::reclaim`] returns it.
 
 mod dictionary;
 mod fold;
