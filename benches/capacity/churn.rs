@@ -2,7 +2,7 @@
 //! come back.
 
 use crate::Setting;
-use crate::client::{Client, get};
+use crate::client::{Answer, Client, get};
 use crate::figures::per;
 use crate::open_loop::{self, Rate, Report};
 use crate::serving::{Serving, path, put};
@@ -13,11 +13,11 @@ use std::sync::atomic::AtomicBool;
 /// Connections that requests come on.
 const CONNECTIONS: u32 = 32;
 
-/// Requests that are made up before; then they begin again.
-const SEQUENCE: usize = 100_000;
-
 /// One in so many requests is a write.
-const WRITE_EVERY: usize = 10;
+const WRITE_EVERY: u32 = 10;
+
+/// What there is to be written.
+const CONTENTS: usize = 1_000;
 
 /// What is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub fn measure(setting: &Setting) -> anyhow::Result<()> {
     );
     trace.print(setting);
     let stats = serving.stats()?;
-    let evicted: u64 = stats.evictions.values().sum();
+    let evicted = stats.evicted();
     let peak = serving.server.peak()?;
     println!(
         "  VmHWM {} MB, {:.2} x the cap; disk / live at most {:.2}; {} requests, {} not sent in time, p50 {:.0} us, p99 {:.0} us; {evicted} evictions",
@@ -67,36 +67,46 @@ pub fn busy(
     traffic: Traffic,
     trace: &mut Trace,
 ) -> anyhow::Result<Report> {
-    let requests = requests(setting, traffic)?;
     let rate = Rate {
         per_second: setting.per_second,
         connections: CONNECTIONS,
         lasts: setting.lasts,
     };
-    let addr = serving.server.addr;
+    let (addr, products) = (serving.server.addr, setting.products);
+    let contents = contents(setting)?;
+    let connect = move |number: u32| {
+        let mut client = Client::connect(addr)?;
+        let mut random = fastrand::Rng::with_seed(number.into());
+        let contents = contents.clone();
+        Ok(move || {
+            let path = path(random.usize(1..=products), products);
+            let is_write = traffic == Traffic::ReadsAndWrites && random.u32(0..WRITE_EVERY) == 0;
+            let request = match random.choice(&contents).filter(|_| is_write) {
+                Some(content) => put(&path, content, random.usize(1..100_000))?,
+                None => get(&path),
+            };
+            client.exchange(request.as_bytes())
+        })
+    };
     let never = AtomicBool::new(false);
-    let clients = std::thread::spawn(move || open_loop::run(addr, rate, &requests, &never));
+    let clients = std::thread::spawn(move || open_loop::pace(rate, &never, connect));
     trace.watch(serving, |_| clients.is_finished())?;
     clients.join().ok().context("a client panicked")?
 }
 
-/// Requests about products that are all as popular.
-fn requests(setting: &Setting, traffic: Traffic) -> anyhow::Result<Vec<Vec<u8>>> {
+/// What writers write: some products as the inventory knows them.
+fn contents(setting: &Setting) -> anyhow::Result<Vec<Answer>> {
     let products = setting.products;
-    let mut random = fastrand::Rng::with_seed(1);
-    // Products as the inventory knows them, whoever holds them.
     let mut client = Client::connect(setting.inventory_addr)?;
-    let mut requests = Vec::with_capacity(SEQUENCE);
-    for number in 0..SEQUENCE {
-        let path = path(random.usize(1..=products), products);
-        let is_write = traffic == Traffic::ReadsAndWrites && number % WRITE_EVERY == 0;
-        requests.push(if is_write {
-            let product = client.ask(get(&path).as_bytes())?;
-            ensure!(product.status == 200, "no {path}: {}", product.status);
-            put(&path, &product, random.usize(1..100_000))?.into_bytes()
-        } else {
-            get(&path).into_bytes()
-        });
-    }
-    Ok(requests)
+    let numbers = (1..=products).step_by(products.div_ceil(CONTENTS));
+    let content = |number| {
+        let product = client.ask(get(&path(number, products)).as_bytes())?;
+        ensure!(
+            product.status == 200,
+            "product {number}: {}",
+            product.status
+        );
+        Ok(product)
+    };
+    numbers.map(content).collect()
 }

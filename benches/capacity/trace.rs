@@ -27,6 +27,8 @@ struct Sample {
     at: f64,
     /// Products held.
     entries: usize,
+    /// Products that had to make room so far.
+    evicted: u64,
     /// What counts against the cap.
     accounted: u64,
     resident: u64,
@@ -58,6 +60,7 @@ impl Trace {
             self.samples.push(Sample {
                 at: self.watch.elapsed().as_secs_f64(),
                 entries: stats.entries,
+                evicted: stats.evicted(),
                 accounted: stats.bytes,
                 resident: serving.server.resident()?,
                 live: stats.store.live_bytes,
@@ -80,9 +83,10 @@ impl Trace {
     /// Prints some of the samples, evenly spread, and the last.
     pub fn print(&self, setting: &Setting) {
         println!(
-            "{:>8} {:>12} {:>14} {:>13} {:>11} {:>9} {:>9} {:>12}",
+            "{:>8} {:>9} {:>10} {:>13} {:>12} {:>10} {:>8} {:>8} {:>12}",
             "seconds",
             "entries",
+            "evicted",
             "accounted MB",
             "resident MB",
             "x the cap",
@@ -111,9 +115,10 @@ impl Sample {
     fn print(&self, setting: &Setting) {
         let mega = |bytes: u64| crate::figures::number(bytes) / 1024.0 / 1024.0;
         println!(
-            "{:>8.0} {:>12} {:>14.0} {:>13.0} {:>11.2} {:>9.0} {:>9.0} {:>12.2}",
+            "{:>8.0} {:>9} {:>10} {:>13.0} {:>12.0} {:>10.2} {:>8.0} {:>8.0} {:>12.2}",
             self.at,
             self.entries,
+            self.evicted,
             mega(self.accounted),
             mega(self.resident),
             crate::figures::per(self.resident, setting.cap_bytes),

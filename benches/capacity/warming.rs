@@ -195,7 +195,7 @@ impl Warm {
         let products = setting.products;
         serving.until(|stats| {
             // What does not fit will never be held.
-            stats.is_listed() && (stats.entries == products || !stats.evictions.is_empty())
+            stats.is_listed() && (stats.entries == products || stats.evicted() > 0)
         })?;
         let took = watch.elapsed().as_secs_f64();
         serving.until_warm(products)?;

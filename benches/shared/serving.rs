@@ -142,6 +142,11 @@ impl Stats {
         self.listing.passes > 0 && self.index_complete
     }
 
+    /// Products that had to make room, for whatever reason.
+    pub fn evicted(&self) -> u64 {
+        self.evictions.values().sum()
+    }
+
     /// Whether nothing waits for the disk.
     pub fn is_written(&self) -> bool {
         !self.store.up || self.store.queue_length == 0
@@ -159,13 +164,14 @@ pub fn path(number: usize, products: usize) -> String {
     format!("/products/P-{number:0width$}")
 }
 
-/// A write of a product, as it was read, at another price.
+/// A write of what was read of some product, at another price.
 ///
 /// # Errors
 /// Where it is not JSON.
 pub fn put(path: &str, product: &Answer, cents: usize) -> anyhow::Result<String> {
     let mut product: serde_json::Value = serde_json::from_slice(&product.body)?;
     let members = product.as_object_mut().context("a product is an object")?;
+    members.remove("id");
     members.remove("createdAt");
     members.remove("updatedAt");
     let price = serde_json::json!({"amount": cents, "currency": "EUR"});
