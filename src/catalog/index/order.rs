@@ -12,6 +12,8 @@ const CHUNK: usize = 1024;
 pub struct List {
     /// None is empty.
     chunks: Vec<Vec<Slot>>,
+    /// The rank of the first slot of each chunk.
+    starts: Vec<u32>,
     len: usize,
     capacity: usize,
 }
@@ -27,6 +29,7 @@ impl List {
             // Half full: one change does not split it.
             let mut chunk = Vec::with_capacity(CHUNK / 2);
             chunk.extend(slots.by_ref().take(CHUNK / 2));
+            list.starts.push(rank(list.len));
             list.len += chunk.len();
             list.capacity += chunk.capacity();
             list.chunks.push(chunk);
@@ -39,15 +42,25 @@ impl List {
         self.len
     }
 
+    /// The last slot.
+    pub fn last(&self) -> Option<Slot> {
+        self.chunks.last()?.last().copied()
+    }
+
     /// What it holds, in bytes.
     pub fn bytes(&self) -> usize {
-        self.capacity * size_of::<Slot>() + self.chunks.capacity() * size_of::<Vec<Slot>>()
+        self.capacity * size_of::<Slot>()
+            + self.chunks.capacity() * size_of::<Vec<Slot>>()
+            + self.starts.capacity() * size_of::<u32>()
     }
 
     /// How many slots come before a place; `is_before` holds for those and no others.
     pub fn rank(&self, mut is_before: impl FnMut(Slot) -> bool) -> usize {
         let (chunk, at) = self.find(&mut is_before);
-        self.start_of(chunk) + at
+        self.starts
+            .get(chunk)
+            .map_or(self.len, |start| *start as usize)
+            + at
     }
 
     /// Puts in a slot after those that are before it.
@@ -56,6 +69,7 @@ impl List {
         let (chunk, at) = match last.and_then(|chunk| chunk.last()) {
             None => {
                 self.chunks.push(Vec::new());
+                self.starts.push(0);
                 (0, 0)
             }
             // Whoever lists products does so in the order of their ids: most come behind all others.
@@ -74,8 +88,12 @@ impl List {
             slots.shrink_to_fit();
         }
         self.capacity = self.capacity + slots.capacity() - before;
+        let behind = self.starts.iter_mut().skip(chunk + 1);
+        behind.for_each(|start| *start += 1);
         if let Some(upper) = upper {
             self.capacity += upper.capacity();
+            let start = self.starts.get(chunk).copied().unwrap_or_default();
+            self.starts.insert(chunk + 1, start + rank(CHUNK / 2));
             self.chunks.insert(chunk + 1, upper);
         }
     }
@@ -92,36 +110,42 @@ impl List {
         }
         slots.remove(at);
         self.len -= 1;
+        let behind = self.starts.iter_mut().skip(chunk + 1);
+        behind.for_each(|start| *start -= 1);
         if slots.is_empty() {
             self.capacity -= slots.capacity();
             self.chunks.remove(chunk);
+            self.starts.remove(chunk);
         }
     }
 
-    /// The slots at these ranks.
+    /// The slots at these ranks. Finding the first and the last takes a few steps, however many there are.
     pub fn range(&self, range: Range<usize>) -> impl DoubleEndedIterator<Item = Slot> + use<'_> {
-        let mut skipped = 0;
-        let mut first = 0;
-        for chunk in &self.chunks {
-            if skipped + chunk.len() > range.start {
-                break;
-            }
-            skipped += chunk.len();
-            first += 1;
-        }
-        let from = range.start - skipped.min(range.start);
-        let mut left = range.len();
-        let mut parts = Vec::new();
-        for (at, chunk) in self.chunks.iter().enumerate().skip(first) {
-            let from = if at == first { from } else { 0 };
-            let taken = left.min(chunk.len() - from);
-            if taken == 0 {
-                break;
-            }
-            parts.push(chunk.get(from..from + taken).unwrap_or_default());
-            left -= taken;
-        }
-        parts.into_iter().flatten().copied()
+        let to = range.end.max(range.start);
+        let (from, to) = (self.place(range.start), self.place(to));
+        let slots = |chunk: usize, part: Range<usize>| {
+            let slots = self.chunks.get(chunk).and_then(|slots| slots.get(part));
+            slots.unwrap_or_default().iter()
+        };
+        let (head, between, tail) = if from.0 < to.0 {
+            let rest = self.chunks.get(from.0).map_or(0, Vec::len);
+            let between = self.chunks.get(from.0 + 1..to.0).unwrap_or_default();
+            (from.1..rest, between, 0..to.1)
+        } else {
+            (from.1..to.1, [].as_slice(), 0..0)
+        };
+        let head = slots(from.0, head);
+        head.chain(between.iter().flatten())
+            .chain(slots(to.0, tail))
+            .copied()
+    }
+
+    /// The chunk that a rank is in, and the place in that.
+    fn place(&self, at: usize) -> (usize, usize) {
+        let behind = self.starts.partition_point(|start| *start as usize <= at);
+        let chunk = behind.saturating_sub(1);
+        let start = self.starts.get(chunk).map_or(0, |start| *start as usize);
+        (chunk, at - start)
     }
 
     /// The chunk and the place in it of the first slot that is not before.
@@ -135,10 +159,11 @@ impl List {
             .map_or(0, |slots| slots.partition_point(|slot| is_before(*slot)));
         (chunk, at)
     }
+}
 
-    fn start_of(&self, chunk: usize) -> usize {
-        self.chunks.iter().take(chunk).map(Vec::len).sum()
-    }
+/// There are no more slots than their numbers can tell apart.
+fn rank(slots: usize) -> u32 {
+    u32::try_from(slots).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
@@ -170,6 +195,11 @@ mod tests {
             }
             prop_assert_eq!(list.len(), model.len());
             prop_assert_eq!(list.capacity, capacity(&list));
+            let starts = list.chunks.iter().scan(0, |start, chunk| {
+                *start += chunk.len();
+                Some(*start - chunk.len())
+            });
+            prop_assert!(starts.eq(list.starts.iter().map(|start| *start as usize)));
             let sorted: Vec<u32> = model.into_iter().collect();
             for (start, length) in ranges {
                 let range = start.min(sorted.len())..(start + length).min(sorted.len());

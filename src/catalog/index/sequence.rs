@@ -110,12 +110,20 @@ impl<'t> Slots<'t> {
     /// The slots in the order of `column`; `None` where that is not kept.
     pub fn new(table: &'t Table, (column, descending): Sorted) -> Option<Self> {
         let list = table.order(column)?;
+        let has_value = |slot| table.value(column, slot) < SortValue::Missing;
+        // Of most members no product is without.
+        let is_full = column == Column::Id || list.last().is_none_or(has_value);
+        let present = if is_full {
+            list.len()
+        } else {
+            list.rank(has_value)
+        };
         Some(Self {
             table,
             column,
             list,
             descending,
-            present: list.rank(|slot| table.value(column, slot) < SortValue::Missing),
+            present,
         })
     }
 

@@ -15,7 +15,7 @@ pub(super) mod scanning;
 
 type Model = BTreeMap<String, Value>;
 
-fn id(number: u16) -> ProductId {
+pub(super) fn id(number: u16) -> ProductId {
     ProductId::parse(&format!("P-{number:05}")).unwrap()
 }
 
@@ -27,7 +27,7 @@ fn with_content<T>(product: &Value, ask: impl FnOnce(Content<'_>) -> T) -> T {
     })
 }
 
-fn put(index: &Index, id: &ProductId, product: &Value) -> bool {
+pub(super) fn put(index: &Index, id: &ProductId, product: &Value) -> bool {
     with_content(product, |content| {
         index.insert(id, Some(content), Moment::default())
     })

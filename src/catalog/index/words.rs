@@ -17,7 +17,7 @@ mod postings;
 mod set;
 
 pub use fold::Query;
-pub use hits::Hits;
+pub use hits::{Class, Hits};
 
 use dictionary::{Dictionary, Occurrence, Place, hash_of};
 use postings::{Gathered, Postings};
@@ -199,18 +199,19 @@ impl Words {
     pub fn search(&self, query: &Query) -> Hits {
         let mut words: Vec<_> = query.words().map(|word| (self.size(word), word)).collect();
         words.sort_unstable();
-        let mut matching: Option<RoaringBitmap> = None;
-        let mut grades = Vec::with_capacity(words.len());
+        let mut hits: Option<Hits> = None;
         for (_, word) in words {
-            let grade = self.grade(word, matching.as_ref());
-            let all = hits::union(&grade);
-            if all.is_empty() {
-                return Hits::default();
+            let within = hits.as_ref().map(Hits::slots);
+            if within.as_ref().is_some_and(RoaringBitmap::is_empty) {
+                break;
             }
-            matching = Some(all);
-            grades.push(grade);
+            let grade = self.grade(word, within.as_ref());
+            hits = Some(match hits {
+                Some(hits) => hits.and(&grade),
+                None => Hits::of(grade),
+            });
         }
-        Hits::sum(matching.unwrap_or_default(), grades)
+        hits.unwrap_or_default()
     }
 
     /// Gives back the room that growing left: after many documents came at once.
@@ -251,8 +252,8 @@ impl Words {
     }
 
     /// Documents that have `word`, or a word that begins with it, by score: disjoint, the best first,
-    /// and only those `within`.
-    fn grade(&self, word: &str, within: Option<&RoaringBitmap>) -> Vec<(u16, RoaringBitmap)> {
+    /// none empty, and only those `within`.
+    fn grade(&self, word: &str, within: Option<&RoaringBitmap>) -> Vec<Class> {
         let mut whole = Gathered::new(within);
         if let Some(postings) = self.terms.get(word) {
             whole.add(postings);
@@ -267,9 +268,12 @@ impl Words {
         let mut grades: Vec<_> = whole.map(score(WHOLE)).chain(begun.map(score(1))).collect();
         grades.sort_by_key(|(score, _)| std::cmp::Reverse(*score));
         let mut seen = RoaringBitmap::new();
-        let mut classes: Vec<(u16, RoaringBitmap)> = Vec::with_capacity(grades.len());
+        let mut classes: Vec<Class> = Vec::with_capacity(grades.len());
         for (score, mut set) in grades {
-            set &= self.live.slots();
+            set -= self.marked.slots();
+            if let Some(sweep) = &self.sweep {
+                set -= sweep.slots.slots();
+            }
             set -= &seen;
             seen |= &set;
             match classes.last_mut() {
