@@ -131,6 +131,8 @@ impl Source for Unchanging {
 
     fn exists(&self, _: &u32, _: Known<'_, u32>, _: Moment) {}
 
+    fn let_go(&self, _: &u32) {}
+
     fn vanished(&self, _: &u32) {}
 
     fn for_each_known(&self, _: &mut dyn FnMut(&u32, Moment)) {}

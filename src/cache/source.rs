@@ -1,5 +1,6 @@
 //! What the cache asks of whoever fills it: the seam that keeps it generic.
 
+use super::entry::Entry;
 use crate::clock::Moment;
 use std::fmt::Debug;
 use std::hash::Hash;
@@ -76,14 +77,19 @@ pub trait Source: Send + Sync + 'static {
     fn summarize(&self, value: &Self::Value) -> Vec<u8>;
 
     /// The key exists as of `as_of`, and this is what it holds. Returns whether that is news: whether
-    /// its summary is another one than before. Called in the order facts count.
+    /// its summary is another one than before. Called in the order facts count. A value that is
+    /// [held](Known::Held) is so until the source is told otherwise: it may look at it, instead of remembering
+    /// what is in it.
     fn learned(&self, key: &Self::Key, known: Known<'_, Self::Value>, as_of: Moment) -> bool;
 
     /// The key exists as of `as_of`. What it held at some time is better than nothing, where nothing is
     /// known of it.
     fn exists(&self, key: &Self::Key, known: Known<'_, Self::Value>, as_of: Moment);
 
-    /// The key does not exist (any more).
+    /// The key's value is not held any more. That the key exists stays known, and so does what it held.
+    fn let_go(&self, key: &Self::Key);
+
+    /// The key does not exist (any more), and nothing is held.
     fn vanished(&self, key: &Self::Key);
 
     /// Visits every key that is known to exist, whether its value is held or not.
@@ -123,7 +129,9 @@ pub enum Purpose {
 /// What is known of a key's value.
 #[derive(Debug)]
 pub enum Known<'a, V> {
-    /// The value.
+    /// The value, in the entry that is held from now on: instead of any other, until [`Source::let_go`].
+    Held(&'a Arc<Entry<V>>),
+    /// The value, which may be held or not.
     Value(&'a V),
     /// The summary that was made of it.
     Summary(&'a [u8]),

@@ -17,6 +17,8 @@ struct Numbers {
     truth: Mutex<HashMap<u32, String>>,
     known: Mutex<BTreeMap<u32, Moment>>,
     summaries: Mutex<BTreeMap<u32, Vec<u8>>>,
+    /// What the cache says that it holds.
+    held: Mutex<BTreeMap<u32, Arc<Entry<String>>>>,
     lacking: Mutex<usize>,
     restored: Mutex<Option<Restored>>,
     loads: AtomicUsize,
@@ -124,7 +126,11 @@ impl Source for Numbers {
 
     fn learned(&self, key: &u32, known: Known<'_, String>, as_of: Moment) -> bool {
         self.known.lock().unwrap().insert(*key, as_of);
+        if let Known::Held(entry) = known {
+            self.held.lock().unwrap().insert(*key, Arc::clone(entry));
+        }
         let summary = match known {
+            Known::Held(entry) => self.summarize(entry),
             Known::Value(value) => self.summarize(value),
             Known::Summary(summary) => summary.to_vec(),
             Known::Nothing => return false,
@@ -142,7 +148,12 @@ impl Source for Numbers {
         *self.lacking.lock().unwrap() += 1;
     }
 
+    fn let_go(&self, key: &u32) {
+        self.held.lock().unwrap().remove(key);
+    }
+
     fn vanished(&self, key: &u32) {
+        self.held.lock().unwrap().remove(key);
         self.known.lock().unwrap().remove(key);
         self.summaries.lock().unwrap().remove(key);
     }
@@ -308,6 +319,18 @@ impl Numbers {
         Self {
             gate: Some(Semaphore::new(0)),
             ..Self::of(truth)
+        }
+    }
+}
+
+impl Bench {
+    /// What the source was told is held of these keys is what is held.
+    fn assert_told(&self, keys: impl Iterator<Item = u32>) {
+        for key in keys {
+            let told = self.cache.source().held.lock().unwrap().get(&key).cloned();
+            let held = self.cache.peek(&key);
+            let address = |entry: &Option<Arc<_>>| entry.as_ref().map(Arc::as_ptr);
+            assert_eq!(address(&told), address(&held), "{key}: {told:?}, {held:?}");
         }
     }
 }
@@ -624,6 +647,7 @@ async fn the_bytes_held_never_pass_the_cap_while_keys_are_reused() {
         let key = random.u32(0..3_000);
         let value = "v".repeat(random.usize(0..4_000));
         match random.u8(0..10) {
+            0 if round % 4_000 == 0 => bench.cache.purge_all(),
             0 => drop(bench.cache.purge(&key)),
             1..=3 => {
                 let listing = bench.cache.begin_listing();
@@ -641,6 +665,9 @@ async fn the_bytes_held_never_pass_the_cap_while_keys_are_reused() {
             stats.bytes <= stats.capacity_bytes,
             "round {round}: {stats:?}"
         );
+        if round % 100 == 0 {
+            bench.assert_told(0..3_000);
+        }
     }
     let stats = bench.cache.stats();
     assert!(stats.entries > 100, "{stats:?}");
@@ -767,6 +794,7 @@ async fn a_restart_serves_from_the_store_with_the_true_age() {
             note: Some(b"noted".to_vec())
         }
     );
+    bench.assert_told(0..4);
     let served = bench.cache.get(&1, ()).await.unwrap();
     assert_eq!((served.outcome, bench.loads()), (Outcome::Hit, 0));
     assert!(
@@ -944,6 +972,7 @@ async fn values_that_are_not_held_leave_their_summaries_in_the_store() {
     version = 8;
     list(&bench, 940..960, version);
     bench.cache.purge(&899);
+    bench.assert_told(0..1_000);
     bench.cache.close_store().await;
 
     let bench = small(Numbers::of(&[]), dir.path());
@@ -960,6 +989,7 @@ async fn values_that_are_not_held_leave_their_summaries_in_the_store() {
         bench.summary(900),
         Some(format!("summary of {}", "y".repeat(70 << 10)))
     );
+    bench.assert_told(0..1_000);
     assert_eq!(*bench.cache.source().lacking.lock().unwrap(), 0);
     bench.cache.close_store().await;
 }

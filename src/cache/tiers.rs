@@ -223,41 +223,61 @@ impl<S: Source> Tiers<S> {
         entry.set_compared(self.marks.newest());
         self.note_newest(entry.as_of());
         self.absences.remove(key);
-        let is_news = self.source.learned(key, Known::Value(entry), entry.as_of());
-        self.make_room_for_index();
-        let Some(memory) = &self.memory else { return };
-        if entry.weight_bytes() > self.config.max_entry_bytes {
-            if let Some(before) = memory.remove(key) {
-                self.contracts.release(&before);
+        let (is_held, is_news) = match &self.memory {
+            Some(memory) if entry.weight_bytes() <= self.config.max_entry_bytes => {
+                self.hold(memory, key, entry)
             }
-            self.mark_row(key, entry, is_news);
-            return;
-        }
-        if self.hold(memory, key, entry) {
+            Some(memory) => {
+                if let Some(before) = memory.remove(key) {
+                    self.contracts.release(&before);
+                    self.source.let_go(key);
+                }
+                (false, self.learned(key, entry))
+            }
+            None => (false, self.learned(key, entry)),
+        };
+        if is_held {
             self.journal.mark(key, Mark::Save);
-        } else {
+        } else if self.memory.is_some() {
             self.mark_row(key, entry, is_news);
         }
+        self.make_room_for_index();
     }
 
-    /// Puts an entry into the serving tier, at the cost of others if need be; false if it was too heavy.
+    /// Puts an entry into the serving tier, at the cost of others if need be; false if it was too heavy. And
+    /// whether what it holds is news.
     fn hold(
         &self,
         memory: &Memory<S::Key, S::Value>,
         key: &S::Key,
         entry: &Arc<Entry<S::Value>>,
-    ) -> bool {
+    ) -> (bool, bool) {
         // Looked up under the fence: contracts may have changed since the entry was made.
         entry.set_contract(self.contracts.number_of(|| self.source.encode_key(key)));
         let before = memory.peek(key);
         let (kept, evicted) = memory.insert(key.clone(), Arc::clone(entry));
         match (kept, &before) {
             (true, before) => self.contracts.hold(key, before.as_deref(), entry),
-            (false, Some(before)) => self.contracts.release(before),
+            (false, Some(before)) => {
+                self.contracts.release(before);
+                self.source.let_go(key);
+            }
             (false, None) => {}
         }
+        let is_news = match kept {
+            true => {
+                let held = Known::Held(entry);
+                self.source.learned(key, held, entry.as_of())
+            }
+            false => self.learned(key, entry),
+        };
         self.note_evicted(evicted);
-        kept
+        (kept, is_news)
+    }
+
+    /// Tells the source of a value that is not held.
+    fn learned(&self, key: &S::Key, entry: &Entry<S::Value>) -> bool {
+        self.source.learned(key, Known::Value(entry), entry.as_of())
     }
 
     /// Takes in what a listing says about a key: confirms what is there, keeps what fits, and costs
@@ -273,7 +293,7 @@ impl<S: Source> Tiers<S> {
                     self.keep(key, listed);
                 } else {
                     self.absences.remove(key);
-                    let is_news = self.source.learned(key, Known::Value(listed), as_of);
+                    let is_news = self.learned(key, listed);
                     self.make_room_for_index();
                     self.mark_row(key, listed, is_news);
                 }
@@ -292,9 +312,11 @@ impl<S: Source> Tiers<S> {
         if weight > 2 * self.config.max_entry_bytes || !memory.takes(weight) {
             return;
         }
-        if !self.hold(memory, key, &Arc::new(held.with(value, weight))) {
+        let (is_held, _) = self.hold(memory, key, &Arc::new(held.with(value, weight)));
+        if !is_held {
             self.mark_row(key, &held, false);
         }
+        self.make_room_for_index();
     }
 
     /// Notes that the upstream vouched for an entry anew.
@@ -338,8 +360,10 @@ impl<S: Source> Tiers<S> {
             return false;
         };
         self.contracts.release(&entry);
+        self.source.let_go(key);
         self.counters.evicted(EvictionCause::Purge, 1);
         self.mark_row(key, &entry, false);
+        self.make_room_for_index();
         self.doubt();
         true
     }
@@ -352,9 +376,11 @@ impl<S: Source> Tiers<S> {
             .evicted(EvictionCause::Purge, memory.len() as u64);
         memory.for_each(|key, entry| {
             self.contracts.release(entry);
+            self.source.let_go(key);
             self.mark_row(key, entry, false);
         });
         memory.clear();
+        self.make_room_for_index();
         self.doubt();
     }
 
@@ -392,6 +418,7 @@ impl<S: Source> Tiers<S> {
                 event.key(S::name(&key)).cause(EvictionCause::Size.as_str())
             });
             self.contracts.release(&entry);
+            self.source.let_go(&key);
             self.mark_row(&key, &entry, false);
         }
     }
@@ -399,9 +426,13 @@ impl<S: Source> Tiers<S> {
     /// Takes what the source's index holds off the serving tier's share of the cap.
     fn make_room_for_index(&self) {
         let Some(memory) = &self.memory else { return };
-        let held = self.source.held_bytes() + self.contracts.held_bytes();
-        let wanted = (held as u64).next_multiple_of(RESERVE_STEP);
-        if self.reserved.load(Ordering::Relaxed) != wanted {
+        // What loses its place for the index leaves its texts there, which takes less, but something.
+        loop {
+            let held = self.source.held_bytes() + self.contracts.held_bytes();
+            let wanted = (held as u64).next_multiple_of(RESERVE_STEP);
+            if self.reserved.load(Ordering::Relaxed) == wanted {
+                return;
+            }
             let taken = wanted + self.absences.capacity_bytes();
             // Resized before the reserve counts: the sum never shows more than the cap.
             self.note_evicted(memory.resize(self.config.max_bytes.saturating_sub(taken)));

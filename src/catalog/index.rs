@@ -5,10 +5,12 @@
 //! lock. Whoever looks at many rows lets go of it now and then, so that nobody waits long to change one.
 
 mod collect;
+mod column;
 mod documents;
 mod groups;
 mod hits;
 mod labels;
+mod leaf;
 mod order;
 mod packing;
 mod plan;
@@ -30,12 +32,17 @@ mod tests;
 pub use search::{Edge, Found, Lengthy, Patience, Run};
 pub use table::Content;
 
+use super::stored::Stored;
+use crate::cache::Entry;
 use crate::clock::Moment;
 use crate::product::ProductId;
 use row::Row;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use table::{Parsed, Table};
+
+/// Who holds a product's body. The index reads its texts there for as long as it is held.
+pub type Held = Arc<Entry<Stored>>;
 
 /// The products, with what can be asked about them, and as of when each was known to exist.
 pub struct Index {
@@ -68,31 +75,54 @@ impl Index {
     /// The product exists as of `as_of`, with this content where it is known. Returns whether that
     /// content is news.
     pub fn insert(&self, id: &ProductId, content: Option<Content<'_>>, as_of: Moment) -> bool {
+        self.put(id, content, None, as_of)
+    }
+
+    /// The product exists as of `as_of`, and its body is held: its texts are read there until
+    /// [`Index::let_go`]. Returns whether its content is news.
+    pub fn hold(&self, id: &ProductId, held: &Held, as_of: Moment) -> bool {
+        self.put(id, Some(held.content()), Some(held), as_of)
+    }
+
+    /// The product's body is held no more.
+    pub fn let_go(&self, id: &ProductId) {
+        let mut table = self.write();
+        table.let_go(id.as_str());
+        self.settle(&mut table, false);
+    }
+
+    fn put(
+        &self,
+        id: &ProductId,
+        content: Option<Content<'_>>,
+        held: Option<&Held>,
+        as_of: Moment,
+    ) -> bool {
         if self.has_overflown() {
             return false;
         }
-        let is_new = |content: &Content<'_>| !self.read().has(id.as_str(), content.version);
-        let parsed = content.filter(is_new).and_then(Parsed::of);
+        let is_needed = |content: &Content<'_>| {
+            let table = self.read();
+            let row = table.row(id.as_str()).filter(|row| !row.is_bare());
+            row.is_none_or(|row| {
+                row.version() != content.version || (held.is_some() && row.held.is_none())
+            })
+        };
+        let parsed = content.filter(is_needed).and_then(Parsed::of);
         let mut table = self.write();
         let known = table.rows.len();
-        let is_news = table.insert(id.as_str(), parsed.as_ref(), as_of);
+        let is_news = table.insert(id.as_str(), parsed.as_ref(), held, as_of);
         let is_changed = is_news || table.rows.len() != known;
-        if table.bytes() > self.limit_bytes {
-            // Orders only save time.
-            table.drop_orders();
-        }
-        if table.bytes() > self.limit_bytes {
-            *table = Table::new();
-            self.overflown.store(true, Ordering::Relaxed);
-            self.complete.store(false, Ordering::Relaxed);
-        }
-        self.account(&table, is_changed);
+        self.settle(&mut table, is_changed);
         is_news
     }
 
     /// The product exists as of `as_of`, with this content where no other is known.
     pub fn insert_unknown(&self, id: &ProductId, content: Option<Content<'_>>, as_of: Moment) {
-        let is_known = self.read().knows(id.as_str());
+        let is_known = self
+            .read()
+            .row(id.as_str())
+            .is_some_and(|row| !row.is_bare());
         self.insert(id, content.filter(|_| !is_known), as_of);
     }
 
@@ -162,6 +192,20 @@ impl Index {
         self.changes.load(Ordering::Acquire)
     }
 
+    /// Sees to it that the table stays within its limit, and tells what became of it.
+    fn settle(&self, table: &mut Table, is_changed: bool) {
+        if table.bytes() > self.limit_bytes {
+            // Orders only save time.
+            table.drop_orders();
+        }
+        if table.bytes() > self.limit_bytes {
+            *table = Table::new();
+            self.overflown.store(true, Ordering::Relaxed);
+            self.complete.store(false, Ordering::Relaxed);
+        }
+        self.account(table, is_changed);
+    }
+
     /// Tells what the table holds by now, and whether queries may find something else.
     fn account(&self, table: &Table, is_changed: bool) {
         if is_changed {
@@ -185,6 +229,6 @@ impl Index {
     }
 }
 
-fn id_of(row: &Row) -> Option<ProductId> {
+fn id_of(row: Row<'_>) -> Option<ProductId> {
     ProductId::parse(row.id_text()?).ok()
 }

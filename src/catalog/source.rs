@@ -158,11 +158,18 @@ impl Source for Products {
     }
 
     fn learned(&self, id: &ProductId, known: Known<'_, Stored>, as_of: Moment) -> bool {
-        self.index.insert(id, content(known), as_of)
+        match known {
+            Known::Held(entry) => self.index.hold(id, entry, as_of),
+            known => self.index.insert(id, content(known), as_of),
+        }
     }
 
     fn exists(&self, id: &ProductId, known: Known<'_, Stored>, as_of: Moment) {
         self.index.insert_unknown(id, content(known), as_of);
+    }
+
+    fn let_go(&self, id: &ProductId) {
+        self.index.let_go(id);
     }
 
     fn vanished(&self, id: &ProductId) {
@@ -210,6 +217,7 @@ impl Source for Products {
 /// What queries ask about a product, where that is known.
 fn content(known: Known<'_, Stored>) -> Option<Content<'_>> {
     match known {
+        Known::Held(entry) => Some(entry.content()),
         Known::Value(stored) => Some(stored.content()),
         Known::Summary(bytes) => Content::from_bytes(bytes),
         Known::Nothing => None,

@@ -183,7 +183,7 @@ async fn a_cursor_that_pretends_to_be_the_inventorys_is_the_clients_fault() {
 #[tokio::test(start_paused = true)]
 async fn products_that_were_evicted_are_loaded_for_their_page() {
     let app = Setup::products(3000)
-        .set("CACHE_MAX_SIZE_MB", "3")
+        .set("CACHE_MAX_SIZE_MB", "2")
         .set("CACHE_MAX_ENTRY_KB", "64")
         .warm()
         .await;

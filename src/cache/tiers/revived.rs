@@ -4,7 +4,7 @@ use super::Tiers;
 use crate::cache::entry::Entry;
 use crate::cache::freshness::{Trust, Verdict};
 use crate::cache::journal::Mark;
-use crate::cache::memory::overhead_bytes;
+use crate::cache::memory::{Memory, overhead_bytes};
 use crate::cache::record::{Content, Row};
 use crate::cache::{Known, Source};
 use crate::clock::Moment;
@@ -66,20 +66,26 @@ impl<S: Source> Tiers<S> {
         if self.peek(key).is_some() {
             return;
         }
-        self.source.learned(key, found.known(), found.as_of);
-        self.make_room_for_index();
-        let (Some(memory), Some(entry), true) = (&self.memory, &found.entry, found.is_usable)
-        else {
-            return;
+        let fits = |entry: &Arc<Entry<S::Value>>| {
+            let weight = entry.weight_bytes();
+            let has_room = |memory: &Memory<_, _>| memory.has_room_for(weight);
+            found.is_usable
+                && weight <= self.config.max_entry_bytes
+                && self.memory.as_ref().is_some_and(has_room)
         };
-        let fits = entry.weight_bytes() <= self.config.max_entry_bytes
-            && memory.has_room_for(entry.weight_bytes());
-        if fits {
-            self.note_newest(found.as_of);
-            self.hold(memory, key, entry);
-        } else {
-            self.journal.mark(key, Mark::Row(found.as_of, None));
+        match (&self.memory, &found.entry) {
+            (Some(memory), Some(entry)) if fits(entry) => {
+                self.note_newest(found.as_of);
+                self.hold(memory, key, entry);
+            }
+            (_, entry) => {
+                self.source.learned(key, found.known(), found.as_of);
+                if entry.is_some() && found.is_usable && self.memory.is_some() {
+                    self.journal.mark(key, Mark::Row(found.as_of, None));
+                }
+            }
         }
+        self.make_room_for_index();
     }
 
     /// A stored row that something newer speaks against, or that was invalidated with all others: its

@@ -2,8 +2,9 @@
 
 use super::Index;
 use super::collect::Nearest;
+use super::column::{Column, SortValue};
 use super::documents::Number;
-use super::row::{Column, SharedTexts, SortValue, Unpacked};
+use super::row::{SharedTexts, Unpacked};
 use super::rows::Slot;
 use super::scan::{STEP, between_steps, passes, tests};
 use super::search::{Edge, Found, Lengthy, Patience, Run};
@@ -270,7 +271,7 @@ fn ranked(table: &Table, hits: &Hits, edge: Edge<'_>, limit: usize) -> Run {
         let keys = vec![Key::Integer(score.into())];
         Some(Found {
             place: Place { keys, id },
-            version: row.version,
+            version: row.version(),
         })
     });
     Run {

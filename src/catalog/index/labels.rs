@@ -1,21 +1,20 @@
 //! Text that many products share, kept once: categories, brands, tags, attributes' names and values.
 
+use hashbrown::HashTable;
 use rustc_hash::FxBuildHasher;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+use std::hash::BuildHasher;
 use std::ops::Bound;
 use std::sync::Arc;
-
-/// What a label costs beside its text: the text's counters and allocation, its two places in the map
-/// and its slot.
-const LABEL_BYTES: usize = 112;
 
 /// Stands for a text in [`Labels`]; 0 for none.
 pub type Label = u32;
 
-/// The texts in use, with how often each is. `K` finds the label of a text.
+/// The texts in use, with how often each is. `O` knows what else there is to know about their order.
 #[derive(Default)]
-pub struct Labels<K> {
-    known: K,
+pub struct Labels<O> {
+    by_text: HashTable<Label>,
+    order: O,
     /// By label; the first stands for no text.
     slots: Vec<Slot>,
     free: Vec<Label>,
@@ -23,18 +22,20 @@ pub struct Labels<K> {
 }
 
 /// Texts that are only looked up.
-pub type Hashed = HashMap<Arc<str>, Label, FxBuildHasher>;
+#[derive(Default)]
+pub struct Hashed;
 
 /// Texts that are also gone through in their order.
 pub type Sorted = BTreeMap<Arc<str>, Label>;
 
-/// Labels by their texts.
-pub trait Known: Default {
-    /// The label of `text`.
-    fn label(&self, text: &str) -> Option<Label>;
+/// The order of texts.
+pub trait Order: Default {
+    /// What a label costs beside its text: the text's counters and allocation, its slot, its place in the table
+    /// by text, and in the order.
+    const LABEL_BYTES: usize;
 
     /// `text` has this label.
-    fn put(&mut self, text: Arc<str>, label: Label);
+    fn put(&mut self, text: &Arc<str>, label: Label);
 
     /// `text` has none any more.
     fn forget(&mut self, text: &str);
@@ -48,21 +49,18 @@ struct Slot {
 
 // === impl Labels ===
 
-impl<K: Known> Labels<K> {
+impl<O: Order> Labels<O> {
     /// The label of `text`, used once more.
     pub fn take(&mut self, text: &str) -> Label {
-        if let Some(label) = self.known.label(text) {
+        let hash = hash(text);
+        if let Some(label) = self.find_by(hash, text) {
             if let Some(slot) = self.slots.get_mut(label as usize) {
                 slot.uses += 1;
             }
             return label;
         }
         let text: Arc<str> = Arc::from(text);
-        self.bytes += LABEL_BYTES + text.len();
-        let slot = Slot {
-            text: Some(Arc::clone(&text)),
-            uses: 1,
-        };
+        self.bytes += O::LABEL_BYTES + text.len();
         let label = match self.free.pop() {
             Some(label) => label,
             None => {
@@ -72,10 +70,16 @@ impl<K: Known> Labels<K> {
                 Label::try_from(self.slots.len() - 1).unwrap_or(Label::MAX)
             }
         };
+        self.order.put(&text, label);
         if let Some(place) = self.slots.get_mut(label as usize) {
-            *place = slot;
+            *place = Slot {
+                text: Some(text),
+                uses: 1,
+            };
         }
-        self.known.put(text, label);
+        let slots = &self.slots;
+        let hash_of = |label: &Label| text_of(slots, *label).map_or(0, self::hash);
+        self.by_text.insert_unique(hash, label, hash_of);
         label
     }
 
@@ -88,20 +92,24 @@ impl<K: Known> Labels<K> {
         if slot.uses == 0
             && let Some(text) = slot.text.take()
         {
-            self.bytes -= LABEL_BYTES + text.len();
-            self.known.forget(&text);
+            self.bytes -= O::LABEL_BYTES + text.len();
+            self.order.forget(&text);
             self.free.push(label);
+            let is_it = |other: &Label| *other == label;
+            if let Ok(entry) = self.by_text.find_entry(hash(&text), is_it) {
+                entry.remove();
+            }
         }
     }
 
     /// The label of `text`, if anything uses it.
     pub fn find(&self, text: &str) -> Option<Label> {
-        self.known.label(text)
+        self.find_by(hash(text), text)
     }
 
     /// The text that `label` stands for.
     pub fn text(&self, label: Label) -> Option<&str> {
-        self.slots.get(label as usize)?.text.as_deref()
+        text_of(&self.slots, label)
     }
 
     /// How often `text` is used.
@@ -112,6 +120,11 @@ impl<K: Known> Labels<K> {
     fn uses(&self, label: Label) -> u32 {
         let slot = self.slots.get(label as usize);
         slot.map_or(0, |slot| slot.uses)
+    }
+
+    fn find_by(&self, hash: u64, text: &str) -> Option<Label> {
+        let is_it = |label: &Label| text_of(&self.slots, *label) == Some(text);
+        self.by_text.find(hash, is_it).copied()
     }
 
     /// What the texts hold, in bytes.
@@ -126,20 +139,26 @@ impl Labels<Sorted> {
         &self,
         range: (Bound<&str>, Bound<&str>),
     ) -> impl DoubleEndedIterator<Item = (&str, u32)> {
-        let known = self.known.range::<str, _>(range);
+        let known = self.order.range::<str, _>(range);
         known.map(|(text, label)| (&**text, self.uses(*label)))
     }
 }
 
-// === impl Known ===
+// === impl Order ===
 
-impl Known for Hashed {
-    fn label(&self, text: &str) -> Option<Label> {
-        self.get(text).copied()
-    }
+impl Order for Hashed {
+    const LABEL_BYTES: usize = 80;
 
-    fn put(&mut self, text: Arc<str>, label: Label) {
-        self.insert(text, label);
+    fn put(&mut self, _: &Arc<str>, _: Label) {}
+
+    fn forget(&mut self, _: &str) {}
+}
+
+impl Order for Sorted {
+    const LABEL_BYTES: usize = 120;
+
+    fn put(&mut self, text: &Arc<str>, label: Label) {
+        self.insert(Arc::clone(text), label);
     }
 
     fn forget(&mut self, text: &str) {
@@ -147,18 +166,12 @@ impl Known for Hashed {
     }
 }
 
-impl Known for Sorted {
-    fn label(&self, text: &str) -> Option<Label> {
-        self.get(text).copied()
-    }
+fn text_of(slots: &[Slot], label: Label) -> Option<&str> {
+    slots.get(label as usize)?.text.as_deref()
+}
 
-    fn put(&mut self, text: Arc<str>, label: Label) {
-        self.insert(text, label);
-    }
-
-    fn forget(&mut self, text: &str) {
-        self.remove(text);
-    }
+fn hash(text: &str) -> u64 {
+    FxBuildHasher.hash_one(text)
 }
 
 #[cfg(test)]
@@ -194,7 +207,7 @@ mod tests {
                     prop_assert!(labels.count(text) > 0);
                 }
             }
-            let bytes: usize = model.keys().map(|text| text.len() + LABEL_BYTES).sum();
+            let bytes: usize = model.keys().map(|text| text.len() + Sorted::LABEL_BYTES).sum();
             prop_assert_eq!(labels.bytes(), bytes);
         }
     }

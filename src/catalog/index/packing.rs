@@ -1,5 +1,5 @@
-//! How a row lies in its buffer: numbers take as many bytes as they need, and of a long text only the
-//! beginning is kept.
+//! How a row lies in its buffer: numbers take as many bytes as they need. A text lies in the product's body
+//! where that is held; else its beginning lies in the row.
 
 use super::labels::Label;
 use crate::product::Key;
@@ -7,13 +7,23 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use std::cmp::Ordering;
 
-/// A text of which no more than the beginning is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A text of which no more than the beginning may be known.
+#[derive(Clone, Copy, Debug)]
 pub struct Clipped<'a> {
     /// The first [`Key::MAX_TEXT_CHARS`] characters.
     pub head: &'a [u8],
-    /// Of the whole text, where there is more.
-    pub digest: Option<&'a [u8; DIGEST_BYTES]>,
+    whole: Whole<'a>,
+}
+
+/// What is known of a whole text beside its head.
+#[derive(Clone, Copy, Debug)]
+enum Whole<'a> {
+    /// There is no more.
+    Head,
+    /// All of it.
+    Text(&'a [u8]),
+    /// A digest of it.
+    Digest(&'a [u8; DIGEST_BYTES]),
 }
 
 /// Reads what [`Writer`] wrote. Past the end there are only zeros.
@@ -21,32 +31,75 @@ pub struct Clipped<'a> {
 pub struct Reader<'a>(pub &'a [u8]);
 
 /// Appends to a buffer.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Writer(pub Vec<u8>);
+
+/// The body that texts lie in, and the end of the last of them: the next is not far.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Body<'a> {
+    /// Empty where it is not held.
+    pub json: &'a [u8],
+    at: usize,
+}
 
 const DIGEST_BYTES: usize = 16;
 
-/// A text's length is written with these two bits below it.
-const PRESENT: u64 = 1;
+/// A text's length is written with two bits below it: that it is all there is, or that a digest follows its
+/// beginning, or that it lies in the body and its distance from the text before follows. None of them: there
+/// is no text.
+const WHOLE: u64 = 1;
 const CLIPPED: u64 = 2;
+const IN_BODY: u64 = 3;
+const KIND: u64 = 3;
+
+/// Times are counted from here, 2020-09-13: those of most products take four bytes.
+const EPOCH: i64 = 1_600_000_000;
 
 // === impl Clipped ===
 
-impl Clipped<'_> {
+impl<'a> Clipped<'a> {
+    /// All of a text.
+    pub fn of(text: &'a [u8]) -> Self {
+        let head = clip(text);
+        let whole = match head.len() < text.len() {
+            true => Whole::Text(text),
+            false => Whole::Head,
+        };
+        Self { head, whole }
+    }
+
     /// How the whole text compares with `operand`: exactly where that is not longer than
     /// [`Key::MAX_TEXT_CHARS`]; with a longer one only whether they are equal is certain.
     pub fn compare(&self, operand: &str) -> Ordering {
-        let Some(digest) = self.digest else {
-            return self.head.cmp(operand.as_bytes());
-        };
-        let head = clip(operand);
-        self.head.cmp(head.as_bytes()).then_with(|| {
-            if head.len() < operand.len() {
-                digest.as_slice().cmp(&digest_of(operand))
-            } else {
-                Ordering::Greater
+        let operand = operand.as_bytes();
+        match self.whole {
+            Whole::Head => self.head.cmp(operand),
+            Whole::Text(text) => text.cmp(operand),
+            Whole::Digest(digest) => {
+                let head = clip(operand);
+                self.head.cmp(head).then_with(|| {
+                    if head.len() < operand.len() {
+                        digest.cmp(&digest_of(operand))
+                    } else {
+                        Ordering::Greater
+                    }
+                })
             }
-        })
+        }
+    }
+}
+
+impl PartialEq for Clipped<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.head == other.head
+            && match (self.whole, other.whole) {
+                (Whole::Head, Whole::Head) => true,
+                (Whole::Text(one), Whole::Text(other)) => one == other,
+                (Whole::Digest(one), Whole::Digest(other)) => one == other,
+                (Whole::Digest(digest), Whole::Text(text))
+                | (Whole::Text(text), Whole::Digest(digest)) => *digest == digest_of(text),
+                (Whole::Head, _) | (_, Whole::Head) => false,
+            }
     }
 }
 
@@ -92,27 +145,84 @@ impl<'a> Reader<'a> {
         self.take(length)
     }
 
-    pub fn float(&mut self) -> f64 {
-        self.take(8)
-            .first_chunk()
-            .map_or(0.0, |bytes| f64::from_le_bytes(*bytes))
+    pub fn number<const N: usize>(&mut self) -> [u8; N] {
+        self.take(N).first_chunk().copied().unwrap_or([0; N])
     }
 
     pub fn time(&mut self) -> Option<(i64, i32)> {
-        // One more than the nanoseconds, or 0 for no time.
-        let nanos = self.unsigned().checked_sub(1)?;
-        let secs = self.signed();
-        Some((secs, i32::try_from(unfold(nanos)).unwrap_or(0)))
+        // Whether there are nanoseconds is below the seconds, and one more: 0 stands for no time.
+        let told = self.unsigned().checked_sub(1)?;
+        let nanos = match told & 1 {
+            0 => 0,
+            _ => i32::try_from(self.signed()).unwrap_or(0),
+        };
+        Some((unfold(told >> 1).saturating_add(EPOCH), nanos))
     }
 
-    pub fn text(&mut self) -> Option<Clipped<'a>> {
+    pub fn text(&mut self, body: &mut Body<'a>) -> Option<Clipped<'a>> {
         let told = self.unsigned();
-        (told & PRESENT != 0).then(|| Clipped {
-            head: self.take(usize::try_from(told >> 2).unwrap_or(usize::MAX)),
-            digest: (told & CLIPPED != 0)
-                .then(|| self.take(DIGEST_BYTES).first_chunk())
-                .flatten(),
-        })
+        let length = usize::try_from(told >> 2).unwrap_or(usize::MAX);
+        match told & KIND {
+            WHOLE => Some(Clipped {
+                head: self.take(length),
+                whole: Whole::Head,
+            }),
+            CLIPPED => {
+                let head = self.take(length);
+                let digest = self.take(DIGEST_BYTES).first_chunk();
+                let whole = digest.map_or(Whole::Head, Whole::Digest);
+                Some(Clipped { head, whole })
+            }
+            IN_BODY => {
+                let distance = self.signed();
+                Some(Clipped::of(body.take(distance, length)))
+            }
+            _ => None,
+        }
+    }
+
+    /// Goes past a text.
+    pub fn skip_text(&mut self) {
+        let told = self.unsigned();
+        let length = usize::try_from(told >> 2).unwrap_or(usize::MAX);
+        match told & KIND {
+            WHOLE => drop(self.take(length)),
+            CLIPPED => drop(self.take(length.saturating_add(DIGEST_BYTES))),
+            IN_BODY => drop(self.unsigned()),
+            _ => {}
+        }
+    }
+}
+
+// === impl Body ===
+
+impl<'a> Body<'a> {
+    /// A body that is held, or with none none.
+    pub fn of(json: Option<&'a [u8]>) -> Self {
+        Self {
+            json: json.unwrap_or_default(),
+            at: 0,
+        }
+    }
+
+    fn take(&mut self, distance: i64, length: usize) -> &'a [u8] {
+        let distance = isize::try_from(distance).unwrap_or(isize::MAX);
+        let from = self.at.saturating_add_signed(distance);
+        self.at = from.saturating_add(length);
+        self.json.get(from..self.at).unwrap_or_default()
+    }
+
+    /// How far behind the end of the last text this one begins, where it lies there at all.
+    fn distance(&mut self, text: &str) -> Option<i64> {
+        let from = text.as_ptr().addr();
+        let from = from.checked_sub(self.json.as_ptr().addr())?;
+        let to = from.checked_add(text.len())?;
+        if to > self.json.len() {
+            return None;
+        }
+        let distance = i64::try_from(from).ok()? - i64::try_from(self.at).ok()?;
+        self.at = to;
+        Some(distance)
     }
 }
 
@@ -137,27 +247,44 @@ impl Writer {
     }
 
     pub fn time(&mut self, time: Option<Timestamp>) {
-        match time {
-            Some(time) => {
-                self.unsigned(fold(time.subsec_nanosecond().into()) + 1);
-                self.signed(time.as_second());
-            }
-            None => self.unsigned(0),
+        let Some(time) = time else {
+            return self.unsigned(0);
+        };
+        let (secs, nanos) = (time.as_second() - EPOCH, time.subsec_nanosecond());
+        self.unsigned((fold(secs) << 1 | u64::from(nanos != 0)) + 1);
+        if nanos != 0 {
+            self.signed(nanos.into());
         }
     }
 
-    pub fn text(&mut self, text: Option<&str>) {
+    /// A text: where it lies in `body`, or as much of it as is needed.
+    pub fn text(&mut self, text: Option<&str>, body: &mut Body<'_>) {
         let Some(text) = text else {
             return self.unsigned(0);
         };
-        let head = clip(text);
-        let clipped = head.len() < text.len();
-        let told = if clipped { PRESENT | CLIPPED } else { PRESENT };
-        self.unsigned((head.len() as u64) << 2 | told);
-        self.0.extend_from_slice(head.as_bytes());
-        if clipped {
-            self.0.extend_from_slice(&digest_of(text));
+        match body.distance(text) {
+            Some(distance) => {
+                self.unsigned((text.len() as u64) << 2 | IN_BODY);
+                self.signed(distance);
+            }
+            None => self.clipped(Some(Clipped::of(text.as_bytes()))),
         }
+    }
+
+    /// As much of a text as is needed.
+    pub fn clipped(&mut self, text: Option<Clipped<'_>>) {
+        let Some(text) = text else {
+            return self.unsigned(0);
+        };
+        let digest = match text.whole {
+            Whole::Head => None,
+            Whole::Text(text) => Some(digest_of(text)),
+            Whole::Digest(digest) => Some(*digest),
+        };
+        let kind = if digest.is_some() { CLIPPED } else { WHOLE };
+        self.unsigned((text.head.len() as u64) << 2 | kind);
+        self.0.extend_from_slice(text.head);
+        self.0.extend(digest.iter().flatten());
     }
 }
 
@@ -170,16 +297,21 @@ fn unfold(number: u64) -> i64 {
     (number >> 1).cast_signed() ^ -(number & 1).cast_signed()
 }
 
-/// The first [`Key::MAX_TEXT_CHARS`] characters.
-pub fn clip(text: &str) -> &str {
-    if text.len() <= Key::MAX_TEXT_CHARS {
-        return text;
+/// The first [`Key::MAX_TEXT_CHARS`] characters of a text in UTF-8.
+pub fn clip(text: &[u8]) -> &[u8] {
+    match text.split_at_checked(Key::MAX_TEXT_CHARS) {
+        None => text,
+        Some((head, _)) if head.is_ascii() => head,
+        Some(_) => {
+            let begins = |byte: &u8| *byte & 0xC0 != 0x80;
+            let characters = text.iter().enumerate().filter(|(_, byte)| begins(byte));
+            let end = characters.map(|(at, _)| at).nth(Key::MAX_TEXT_CHARS);
+            end.and_then(|end| text.get(..end)).unwrap_or(text)
+        }
     }
-    let end = text.char_indices().nth(Key::MAX_TEXT_CHARS);
-    end.and_then(|(at, _)| text.get(..at)).unwrap_or(text)
 }
 
-fn digest_of(text: &str) -> [u8; DIGEST_BYTES] {
-    let whole = Sha256::digest(text.as_bytes());
+fn digest_of(text: &[u8]) -> [u8; DIGEST_BYTES] {
+    let whole = Sha256::digest(text);
     whole.first_chunk().copied().unwrap_or_default()
 }

@@ -1,7 +1,7 @@
 //! How a query is best answered: by walking along an order and testing rows until the page is full, or
 //! by looking at all rows that one condition leaves and keeping the best.
 
-use super::row::{Column, SortValue};
+use super::column::{Column, SortValue};
 use super::scan::Candidates;
 use super::sequence::{Sequence, Sorted};
 use super::table::Table;

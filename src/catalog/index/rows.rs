@@ -1,29 +1,32 @@
 //! The rows by slot, and their slots by id.
 
-use super::row::Row;
+use super::Held;
+use super::leaf::{LONGEST, Leaf, ROWS};
+use super::row::{Packed, Row};
+use crate::clock::Moment;
 use hashbrown::HashTable;
-use rustc_hash::FxBuildHasher;
+use rustc_hash::{FxBuildHasher, FxHashMap};
 use std::hash::BuildHasher;
 
 /// Where a row is, for as long as its product is known.
 pub type Slot = u32;
 
-/// Rows that are allocated together: growing never moves what is there.
-const CHUNK: usize = 1024;
-
-/// What the allocator spends on a row's buffer.
-const BUFFER_BYTES: usize = 16;
-
-/// What a slot costs in the table of ids: four bytes and its mark, in a table that is two thirds full.
-const BY_ID_BYTES: usize = 8;
+/// What the place of a long row costs beside its bytes.
+const LONG_BYTES: usize = 64;
 
 /// All rows.
 #[derive(Default)]
 pub struct Rows {
-    chunks: Vec<Vec<Option<Row>>>,
+    #[expect(clippy::vec_box, reason = "growing must not move what leaves hold")]
+    leaves: Vec<Box<Leaf>>,
+    /// The bytes of rows that are too long for a leaf.
+    long: FxHashMap<Slot, Box<[u8]>>,
     free: Vec<Slot>,
     by_id: HashTable<Slot>,
-    heap_bytes: usize,
+    /// How many slots there are, with or without a row.
+    slots: usize,
+    /// Taken by leaves, and by long rows.
+    row_bytes: usize,
 }
 
 // === impl Rows ===
@@ -36,10 +39,7 @@ impl Rows {
 
     /// What they hold, in bytes.
     pub fn bytes(&self) -> usize {
-        self.heap_bytes
-            + self.chunks.len() * CHUNK * size_of::<Option<Row>>()
-            + self.len() * BY_ID_BYTES
-            + self.free.len() * size_of::<Slot>()
+        self.row_bytes + self.by_id.allocation_size() + self.free.capacity() * size_of::<Slot>()
     }
 
     /// The slot of the product `id`.
@@ -49,89 +49,113 @@ impl Rows {
     }
 
     /// The row in a slot.
-    pub fn get(&self, slot: Slot) -> Option<&Row> {
-        let (chunk, at) = place(slot);
-        self.chunks.get(chunk)?.get(at)?.as_ref()
-    }
-
-    /// The row in a slot.
-    pub fn get_mut(&mut self, slot: Slot) -> Option<&mut Row> {
-        let (chunk, at) = place(slot);
-        self.chunks.get_mut(chunk)?.get_mut(at)?.as_mut()
+    pub fn get(&self, slot: Slot) -> Option<Row<'_>> {
+        row_in(&self.leaves, &self.long, slot)
     }
 
     /// Puts a product's first row into a slot that nobody has.
-    pub fn insert(&mut self, row: Row) -> Slot {
+    pub fn insert(&mut self, row: Packed, as_of: Moment) -> Slot {
         let slot = self.free.pop().unwrap_or_else(|| {
-            let slots = self.chunks.last().map_or(CHUNK, Vec::len);
-            if slots == CHUNK {
-                self.chunks.push(Vec::with_capacity(CHUNK));
+            if self.slots == self.leaves.len() * ROWS {
+                let leaf = Leaf::new();
+                self.row_bytes += leaf.bytes();
+                self.leaves.push(leaf);
             }
-            let chunk = self.chunks.len() - 1;
-            let at = self.chunks.last_mut().map_or(0, |last| {
-                last.push(None);
-                last.len() - 1
-            });
-            Slot::try_from(chunk * CHUNK + at).unwrap_or(Slot::MAX)
+            self.slots += 1;
+            Slot::try_from(self.slots - 1).unwrap_or(Slot::MAX)
         });
-        let id_hash = hash(row.id());
-        self.replace(slot, Some(row));
-        let chunks = &self.chunks;
-        let hash_of = |slot: &Slot| {
-            let (chunk, at) = place(*slot);
-            let row = chunks.get(chunk).and_then(|chunk| chunk.get(at)?.as_ref());
-            row.map_or(0, |row| hash(row.id()))
-        };
+        let id_hash = hash(row.row().id());
+        self.put(slot, row);
+        self.set_as_of(slot, as_of);
+        let (leaves, long) = (&self.leaves, &self.long);
+        let hash_of = |slot: &Slot| row_in(leaves, long, *slot).map_or(0, |row| hash(row.id()));
         self.by_id.insert_unique(id_hash, slot, hash_of);
         slot
     }
 
-    /// Gives a slot another row of the same product; returns the one it had.
-    pub fn update(&mut self, slot: Slot, row: Row) -> Option<Row> {
-        self.replace(slot, Some(row))
+    /// Gives a slot another row of the same product.
+    pub fn update(&mut self, slot: Slot, row: Packed) {
+        self.put(slot, row);
     }
 
-    /// Empties a slot, and leaves it to others; returns the row it had.
-    pub fn remove(&mut self, slot: Slot) -> Option<Row> {
-        let row = self.replace(slot, None)?;
-        if let Ok(entry) = self
-            .by_id
-            .find_entry(hash(row.id()), |other| *other == slot)
-        {
+    /// The product in a slot existed as of this moment.
+    pub fn set_as_of(&mut self, slot: Slot, as_of: Moment) {
+        let (leaf, at) = place(slot);
+        if let Some(leaf) = self.leaves.get_mut(leaf) {
+            leaf.set_as_of(at, as_of);
+        }
+    }
+
+    /// Another holder of the body that a row is about.
+    pub fn set_held(&mut self, slot: Slot, held: Held) {
+        let (leaf, at) = place(slot);
+        if let Some(leaf) = self.leaves.get_mut(leaf) {
+            leaf.set_held(at, held);
+        }
+    }
+
+    /// Empties a slot, and leaves it to others.
+    pub fn remove(&mut self, slot: Slot) {
+        let Some(hash) = self.get(slot).map(|row| hash(row.id())) else {
+            return;
+        };
+        if let Ok(entry) = self.by_id.find_entry(hash, |other| *other == slot) {
             entry.remove();
         }
+        self.put(slot, Packed::default());
         self.free.push(slot);
-        Some(row)
     }
 
     /// Every row, by slot.
-    pub fn iter(&self) -> impl Iterator<Item = &Row> {
-        self.chunks.iter().flatten().flatten()
+    pub fn iter(&self) -> impl Iterator<Item = Row<'_>> {
+        let slots = Slot::try_from(self.slots).unwrap_or(Slot::MAX);
+        (0..slots).filter_map(|slot| self.get(slot))
     }
 
     /// How many slots there are, with or without a row: the next is the first that was never used.
     pub fn slots(&self) -> usize {
-        let last = self.chunks.last().map_or(0, Vec::len);
-        self.chunks.len().saturating_sub(1) * CHUNK + last
+        self.slots
     }
 
-    fn replace(&mut self, slot: Slot, row: Option<Row>) -> Option<Row> {
-        let (chunk, at) = place(slot);
-        let held = self.chunks.get_mut(chunk)?.get_mut(at)?;
-        let grown = row
-            .as_ref()
-            .map_or(0, |row| row.heap_bytes() + BUFFER_BYTES);
-        let old = std::mem::replace(held, row);
-        let shrunk = old
-            .as_ref()
-            .map_or(0, |row| row.heap_bytes() + BUFFER_BYTES);
-        self.heap_bytes = self.heap_bytes + grown - shrunk;
-        old
+    fn put(&mut self, slot: Slot, mut row: Packed) {
+        let (leaf, at) = place(slot);
+        let Some(leaf) = self.leaves.get_mut(leaf) else {
+            return;
+        };
+        self.row_bytes -= leaf.bytes();
+        leaf.put(at, &mut row);
+        self.row_bytes += leaf.bytes();
+        let size = |bytes: &[u8]| bytes.len() + LONG_BYTES;
+        let before = match row.bytes.len() {
+            0..=LONGEST if self.long.is_empty() => return,
+            0..=LONGEST => self.long.remove(&slot),
+            _ => {
+                let bytes = row.bytes.into_boxed_slice();
+                self.row_bytes += size(&bytes);
+                self.long.insert(slot, bytes)
+            }
+        };
+        self.row_bytes -= before.as_deref().map_or(0, size);
     }
 }
 
+fn row_in<'a>(
+    leaves: &'a [Box<Leaf>],
+    long: &'a FxHashMap<Slot, Box<[u8]>>,
+    slot: Slot,
+) -> Option<Row<'a>> {
+    let (leaf, at) = place(slot);
+    let leaf = leaves.get(leaf)?;
+    if let Some(row) = leaf.row(at) {
+        return Some(row);
+    }
+    // Nearly none is long.
+    let packed = (!long.is_empty()).then(|| long.get(&slot)).flatten()?;
+    Some(leaf.long_row(at, packed))
+}
+
 fn place(slot: Slot) -> (usize, usize) {
-    (slot as usize / CHUNK, slot as usize % CHUNK)
+    (slot as usize / ROWS, slot as usize % ROWS)
 }
 
 fn hash(id: &[u8]) -> u64 {
@@ -141,49 +165,69 @@ fn hash(id: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Moment;
     use proptest::collection::vec;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 
+    /// A row of about so many bytes.
+    fn row(id: &str, bytes: usize) -> Packed {
+        let mut row = Packed::bare(id);
+        row.bytes.resize(row.bytes.len() + bytes, b'x');
+        row
+    }
+
     proptest! {
         #[test]
-        fn a_slot_is_a_products_until_it_is_removed(changes in vec((0u16..60, any::<bool>()), 0..300)) {
-            let (mut rows, mut model) = (Rows::default(), BTreeMap::new());
-            for (id, is_there) in changes {
-                let id = format!("p-{id}");
-                if is_there {
-                    let slot = *model.entry(id.clone()).or_insert_with(|| {
-                        rows.insert(Row::bare(&id, Moment::default()))
-                    });
-                    rows.update(slot, Row::bare(&id, Moment::from_millis(1)));
-                } else if let Some(slot) = model.remove(&id) {
-                    prop_assert!(rows.remove(slot).is_some());
+        fn a_slot_is_a_products_until_it_is_removed(
+            changes in vec((0u16..90, proptest::option::of(prop_oneof![0usize..200, 0usize..200, 900usize..1_200])), 0..300),
+        ) {
+            let (mut rows, mut model) = (Rows::default(), BTreeMap::<u16, (Slot, Vec<u8>, Moment)>::new());
+            for (at, (number, bytes)) in changes.into_iter().enumerate() {
+                let (id, as_of) = (format!("p-{number}"), Moment::from_millis(at as u64));
+                let row = bytes.map(|bytes| row(&id, bytes));
+                match (row, model.get(&number).map(|(slot, ..)| *slot)) {
+                    (Some(row), known) => {
+                        let bytes = row.bytes.clone();
+                        let slot = match known {
+                            Some(slot) => {
+                                rows.update(slot, row);
+                                rows.set_as_of(slot, as_of);
+                                slot
+                            }
+                            None => rows.insert(row, as_of),
+                        };
+                        model.insert(number, (slot, bytes, as_of));
+                    }
+                    (None, Some(slot)) => {
+                        rows.remove(slot);
+                        model.remove(&number);
+                    }
+                    (None, None) => {}
                 }
+                prop_assert_eq!((rows.len(), rows.iter().count()), (model.len(), model.len()));
             }
-            prop_assert_eq!(rows.len(), model.len());
-            prop_assert_eq!(rows.iter().count(), model.len());
-            for (id, slot) in &model {
-                prop_assert_eq!(rows.find(id.as_bytes()), Some(*slot));
-                prop_assert_eq!(rows.get(*slot).unwrap().as_of, Moment::from_millis(1));
+            for (number, (slot, bytes, as_of)) in &model {
+                let row = rows.get(*slot).unwrap();
+                prop_assert_eq!(rows.find(format!("p-{number}").as_bytes()), Some(*slot));
+                prop_assert_eq!((row.to_packed().bytes, row.as_of), (bytes.clone(), *as_of));
             }
             prop_assert_eq!(rows.find(b"other"), None);
-            let held: usize = rows.iter().map(|row| row.heap_bytes() + BUFFER_BYTES).sum();
-            prop_assert_eq!(rows.heap_bytes, held);
+            let leaves: usize = rows.leaves.iter().map(|leaf| leaf.bytes()).sum();
+            let long: usize = rows.long.values().map(|row| row.len() + LONG_BYTES).sum();
+            prop_assert_eq!(rows.row_bytes, leaves + long);
         }
     }
 
     #[test]
-    fn many_rows_take_many_chunks() {
+    fn many_rows_take_little_more_than_their_bytes() {
         let mut rows = Rows::default();
-        for id in 0..3000 {
-            assert_eq!(
-                rows.insert(Row::bare(&format!("p-{id}"), Moment::default())),
-                id
-            );
+        for number in 0..3_000 {
+            let slot = rows.insert(row(&format!("p-{number:05}"), 60), Moment::default());
+            assert_eq!(slot, number);
         }
-        assert_eq!((rows.len(), rows.slots()), (3000, 3000));
-        assert!((0..3000).all(|slot| rows.get(slot).is_some()));
-        assert_eq!(rows.find(b"p-2999"), Some(2999));
+        assert_eq!((rows.len(), rows.slots()), (3_000, 3_000));
+        assert_eq!(rows.find(b"p-02999"), Some(2_999));
+        let bytes = rows.bytes() / 3_000;
+        assert!(bytes < 69 + 36, "{bytes}");
     }
 }

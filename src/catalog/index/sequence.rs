@@ -1,7 +1,8 @@
 //! The order that a query asks for: what comes before what, and where a product stands in it.
 
+use super::column::{Column, SortValue};
 use super::order::List;
-use super::row::{Column, SharedTexts, SortValue, Unpacked};
+use super::row::{SharedTexts, Unpacked};
 use super::rows::Slot;
 use super::search::Found;
 use super::table::Table;
@@ -99,7 +100,7 @@ impl<'a> Sequence<'a> {
         let id = ProductId::parse(id).ok()?;
         Some(Found {
             place: Place { keys, id },
-            version: row.version,
+            version: row.version(),
         })
     }
 }

@@ -1,7 +1,7 @@
 //! Making the order of a column, at its first use, without keeping anybody waiting.
 
 use super::Index;
-use super::row::{Column, SortValue};
+use super::column::{Column, SortValue};
 use super::rows::Slot;
 use super::search::{Lengthy, Patience};
 use super::sequence::Slots;

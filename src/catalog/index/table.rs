@@ -1,8 +1,10 @@
 //! What the index knows, and the orders it keeps: everything behind its lock.
 
+use super::Held;
+use super::column::{Column, SortValue};
 use super::documents::Documents;
 use super::order::List;
-use super::row::{Column, Row, SharedTexts, SortValue};
+use super::row::{Packed, Row, SharedTexts};
 use super::rows::{Rows, Slot};
 use super::summary::{Summary, Text};
 use super::words::{self, Document};
@@ -123,20 +125,40 @@ impl Table {
         self.bare
     }
 
-    /// The product `id` exists as of `as_of`, with this content where it is known. Returns whether
-    /// that content is news.
-    pub fn insert(&mut self, id: &str, parsed: Option<&Parsed<'_>>, mut as_of: Moment) -> bool {
+    /// The product `id` exists as of `as_of`, with this content where it is known, and where its body is held,
+    /// there. Returns whether that content is news.
+    pub fn insert(
+        &mut self,
+        id: &str,
+        parsed: Option<&Parsed<'_>>,
+        held: Option<&Held>,
+        as_of: Moment,
+    ) -> bool {
         let known = self.rows.find(id.as_bytes());
-        if let Some(row) = known.and_then(|slot| self.rows.get_mut(slot)) {
-            row.as_of = row.as_of.max(as_of);
-            as_of = row.as_of;
-            if parsed.is_none_or(|parsed| parsed.version == row.version) {
+        let mut is_news = parsed.is_some();
+        if let Some((slot, row)) = known.and_then(|slot| Some((slot, self.rows.get(slot)?))) {
+            let (before, is_bare, was_held) = (row.as_of, row.is_bare(), row.held.is_some());
+            let is_same = |version| !is_bare && row.version() == version;
+            let is_known = parsed.is_none_or(|parsed| is_same(parsed.version));
+            let swaps = held.filter(|held| was_held && is_same(held.content().version));
+            self.rows.set_as_of(slot, as_of.max(before));
+            if let Some(held) = swaps {
+                self.rows.set_held(slot, Held::clone(held));
                 return false;
             }
+            if is_known && (parsed.is_none() || held.is_none()) {
+                return false;
+            }
+            is_news &= !is_known;
         }
         let row = match parsed {
-            Some(parsed) => Row::new(id, &parsed.summary, parsed.version, as_of, &mut self.texts),
-            None => Row::bare(id, as_of),
+            Some(parsed) => {
+                let Parsed {
+                    summary, version, ..
+                } = parsed;
+                Packed::new(id, summary, *version, held, &mut self.texts)
+            }
+            None => Packed::bare(id),
         };
         self.bare += usize::from(parsed.is_none());
         let mut has_other_text = true;
@@ -146,7 +168,7 @@ impl Table {
                 slot
             }
             None => {
-                let slot = self.rows.insert(row);
+                let slot = self.rows.insert(row, as_of);
                 for column in Column::ALL {
                     self.put_in(column, slot);
                 }
@@ -156,21 +178,24 @@ impl Table {
         if let Some(parsed) = parsed.filter(|_| has_other_text) {
             self.documents.put(slot, &parsed.text);
         }
-        parsed.is_some()
+        is_news
     }
 
-    /// Whether the product `id` is known with this content.
-    pub fn has(&self, id: &str, version: u64) -> bool {
+    /// The body of the product `id` is held no more.
+    pub fn let_go(&mut self, id: &str) {
         let slot = self.rows.find(id.as_bytes());
-        let row = slot.and_then(|slot| self.rows.get(slot));
-        row.is_some_and(|row| !row.is_bare() && row.version == version)
+        let Some((slot, row)) = slot.and_then(|slot| Some((slot, self.rows.get(slot)?))) else {
+            return;
+        };
+        if row.held.is_some() {
+            let row = row.let_go();
+            self.rows.update(slot, row);
+        }
     }
 
-    /// Whether more is known of the product `id` than that it exists.
-    pub fn knows(&self, id: &str) -> bool {
-        let slot = self.rows.find(id.as_bytes());
-        let row = slot.and_then(|slot| self.rows.get(slot));
-        row.is_some_and(|row| !row.is_bare())
+    /// The row of the product `id`.
+    pub fn row(&self, id: &str) -> Option<Row<'_>> {
+        self.rows.get(self.rows.find(id.as_bytes())?)
     }
 
     /// The product `id` does not exist.
@@ -182,9 +207,11 @@ impl Table {
             self.take_out(column, slot);
         }
         self.documents.remove(slot);
-        if let Some(row) = self.rows.remove(slot) {
-            self.forget(&row);
+        if let Some(row) = self.rows.get(slot) {
+            self.bare -= usize::from(row.is_bare());
+            row.release(&mut self.texts);
         }
+        self.rows.remove(slot);
     }
 
     /// The order of `column`, where it is kept.
@@ -254,11 +281,11 @@ impl Table {
     }
 
     /// Gives a product another row. Whether other words are found in it now.
-    fn replace(&mut self, slot: Slot, row: Row) -> bool {
-        let Some(old) = self.rows.get(slot).cloned() else {
+    fn replace(&mut self, slot: Slot, row: Packed) -> bool {
+        let Some(old) = self.rows.get(slot).map(Row::to_packed) else {
             return true;
         };
-        let (before, after) = (old.unpack(), row.unpack());
+        let (before, after) = (old.row().unpack(), row.row().unpack());
         let has_other_text = !before.has_text_of(&after);
         let moved = Column::ALL.map(|column| {
             let value = before.sort_value(column, &self.texts);
@@ -277,13 +304,9 @@ impl Table {
         for (column, _) in moved() {
             self.put_in(column, slot);
         }
-        self.forget(&old);
+        self.bare -= usize::from(old.row().is_bare());
+        old.row().release(&mut self.texts);
         has_other_text
-    }
-
-    fn forget(&mut self, row: &Row) {
-        self.bare -= usize::from(row.is_bare());
-        row.release(&mut self.texts);
     }
 
     fn put_in(&mut self, column: Column, slot: Slot) {

@@ -1,8 +1,9 @@
 //! Conditions, made ready to be tested on many rows.
 
+use super::column::{Column, SortValue};
 use super::labels::Label;
 use super::packing::clip;
-use super::row::{Attribute, Column, SharedTexts, SortValue, Unpacked};
+use super::row::{Attribute, SharedTexts, Unpacked};
 use crate::product::{Comparison, Field, Key, Operand, Term};
 use std::cmp::Ordering;
 
@@ -177,7 +178,7 @@ fn meets(comparison: Comparison, order: Option<Ordering>) -> bool {
 /// An operand as sorting would look at it.
 pub fn value_of(operand: &Operand) -> SortValue<'_> {
     match operand {
-        Operand::Text(text) => SortValue::Text(clip(text).as_bytes()),
+        Operand::Text(text) => SortValue::Text(clip(text.as_bytes())),
         Operand::Amount(amount) => SortValue::Integer(*amount),
         Operand::Time(time) => SortValue::Time(time.as_second(), time.subsec_nanosecond()),
     }
@@ -187,9 +188,7 @@ pub fn value_of(operand: &Operand) -> SortValue<'_> {
 /// looks at.
 pub fn is_blurred(operand: &Operand) -> bool {
     match operand {
-        Operand::Text(text) => {
-            text.len() >= Key::MAX_TEXT_CHARS && clip(text).chars().count() >= Key::MAX_TEXT_CHARS
-        }
+        Operand::Text(text) => text.chars().nth(Key::MAX_TEXT_CHARS - 1).is_some(),
         Operand::Amount(_) | Operand::Time(_) => false,
     }
 }

@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::catalog::Grouping;
-use crate::product::{Comparison, Criteria, Field, GroupQuery, Key, Operand, Place, SortKey, Term};
+use crate::product::{
+    Comparison, Criteria, Field, GroupQuery, Key, Operand, Place, Representation, SortKey, Term,
+};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -27,10 +29,24 @@ fn with_content<T>(product: &Value, ask: impl FnOnce(Content<'_>) -> T) -> T {
     })
 }
 
+/// Somebody who holds a body.
+pub(super) fn held(json: &str) -> Held {
+    let stored = Stored::from(Representation::new(json.as_bytes(), None, &[]));
+    Arc::new(Entry::new(stored, Moment::default(), 0, 0))
+}
+
+/// Puts in a product whose body is held, is held no more, or never was: which, depends on its id.
 pub(super) fn put(index: &Index, id: &ProductId, product: &Value) -> bool {
-    with_content(product, |content| {
-        index.insert(id, Some(content), Moment::default())
-    })
+    let as_of = Moment::default();
+    match id.as_str().bytes().last().unwrap_or_default() % 3 {
+        0 => with_content(product, |content| index.insert(id, Some(content), as_of)),
+        1 => index.hold(id, &held(&product.to_string()), as_of),
+        _ => {
+            let is_news = index.hold(id, &held(&product.to_string()), as_of);
+            index.let_go(id);
+            is_news
+        }
+    }
 }
 
 fn text() -> impl Strategy<Value = String> {
@@ -547,7 +563,7 @@ fn orders_make_room_for_rows() {
     }
     let index = Index::new(without_order.bytes() + 1_000);
     let page = || index.page(&price, Edge::Start, 1, Patience::Long).unwrap();
-    let has_order = || index.read().order(row::Column::Price).is_some();
+    let has_order = || index.read().order(column::Column::Price).is_some();
     for number in 0..900 {
         put(&index, &id(number), &product(number));
         if number == 100 {
@@ -574,6 +590,41 @@ fn what_is_known_already_is_no_news_but_confirms() {
     assert_eq!((index.len(), index.bare()), (2, 1));
     assert!(put(&index, &id(2), &product));
     assert_eq!(index.bare(), 0);
+}
+
+#[test]
+fn a_body_is_held_on_to_only_while_it_is_held() {
+    let index = Index::new(1 << 20);
+    let text = "x".repeat(300);
+    let product = |amount: u16| json!({"name": "n", "description": text, "price": {"amount": amount, "currency": "EUR"}});
+    let (one, same, other) = (
+        held(&product(1).to_string()),
+        held(&product(1).to_string()),
+        held(&product(2).to_string()),
+    );
+    let holders = || [&one, &same, &other].map(|held| Arc::strong_count(held) - 1);
+    let hold = |held| index.hold(&id(1), held, Moment::default());
+    assert!(hold(&one));
+    assert_eq!(holders(), [1, 0, 0]);
+    assert!(!hold(&same), "the same content");
+    assert_eq!(holders(), [0, 1, 0]);
+    index.let_go(&id(1));
+    assert_eq!(holders(), [0, 0, 0]);
+    assert!(!hold(&one), "still the same content");
+    assert_eq!(holders(), [1, 0, 0]);
+    assert!(hold(&other));
+    assert_eq!(holders(), [0, 0, 1]);
+    assert!(!index.insert(&id(1), None, Moment::from_millis(1)));
+    assert_eq!(holders(), [0, 0, 1], "to exist is no reason to let go");
+    assert!(put(&index, &id(0), &product(3)));
+    with_content(&product(4), |content| {
+        assert!(index.insert(&id(1), Some(content), Moment::default()));
+    });
+    assert_eq!(holders(), [0, 0, 0], "what is not held any more");
+    hold(&one);
+    index.remove(&id(1));
+    index.let_go(&id(1));
+    assert_eq!(holders(), [0, 0, 0]);
 }
 
 #[test]

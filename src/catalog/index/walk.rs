@@ -1,6 +1,7 @@
 //! Answering a query by walking along an order from where the page lies, testing rows on the way.
 
-use super::row::{Column, SortValue, Unpacked};
+use super::column::{Column, SortValue};
+use super::row::Unpacked;
 use super::rows::Slot;
 use super::sequence::{Slots, Sorted, compare_rows, compare_with, value_at};
 use super::table::Table;

@@ -187,6 +187,16 @@ impl Words {
         }
     }
 
+    /// Whether `slot` has a document.
+    pub fn has(&self, slot: u32) -> bool {
+        self.live.slots().contains(slot)
+    }
+
+    /// Whether a document may be put into `slot`: it has none, and no posting names it.
+    pub fn is_free(&self, slot: u32) -> bool {
+        !self.has(slot) && self.is_clean(slot)
+    }
+
     /// A slot that was removed and may be given out again.
     pub fn reclaim(&mut self) -> Option<u32> {
         let slot = self.vacant.slots().min()?;
