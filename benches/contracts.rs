@@ -7,8 +7,8 @@ mod machine;
 
 use clap::Parser;
 use product_catalog::cache::{
-    Cache, Config, Contract, ContractsConfig, Degrade, Known, Loaded, Pattern, Purpose, Restored,
-    Source,
+    Cache, Config, Contract, ContractsConfig, Degrade, Known, Loaded, Pair, Pattern, Purpose,
+    Restored, Source,
 };
 use product_catalog::clock::{Clock, Moment};
 use product_catalog::telemetry::events::Events;
@@ -68,6 +68,7 @@ struct Figures {
 impl Source for Unchanging {
     type Key = u32;
     type Value = u32;
+    type Place = Pair<u32, u32>;
     type Error = Never;
     type Gone = ();
     type Cause = ();

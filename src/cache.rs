@@ -56,7 +56,7 @@ pub use entry::Entry;
 pub use freshness::Trust;
 pub use inspect::Inspection;
 pub use ledger::RecordKey;
-pub use memory::allocated;
+pub use memory::{Memory, Pair, Place, allocated, hash};
 pub use served::{Demand, ReadError, Served};
 pub use source::{Change, Known, Loaded, Purpose, Restored, Source};
 pub use status::StoreStatus;

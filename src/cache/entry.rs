@@ -23,7 +23,8 @@ pub struct Entry<V> {
     /// By how many thousandths its window is shortened, so that entries loaded together do not
     /// expire together.
     jitter_per_mille: u8,
-    /// How far it is trusted, and whether a reader has asked for it to be refreshed before its window ends.
+    /// How far it is trusted, whether a reader has asked for it to be refreshed before its window ends, and how
+    /// often it was read lately.
     flags: AtomicU8,
 }
 
@@ -32,6 +33,10 @@ const TRUST: u8 = 0b11;
 
 /// The bit of the flags that is set once a reader has asked for an early refresh.
 const EAGER: u8 = 0b100;
+
+/// The bits of the flags that count reads, and the first of them.
+const READS: u8 = 0b11000;
+const READ: u8 = 0b1000;
 
 // === impl Entry ===
 
@@ -73,7 +78,8 @@ impl<V> Entry<V> {
     /// Notes that the upstream vouched for the value at `as_of`.
     pub fn confirm(&self, as_of: Moment) {
         self.as_of.fetch_max(as_of.as_millis(), Ordering::Relaxed);
-        self.flags.store(Trust::Confirmed as u8, Ordering::Relaxed);
+        // Confirmed is zero.
+        self.flags.fetch_and(!(TRUST | EAGER), Ordering::Relaxed);
     }
 
     /// Changes how far the value is trusted.
@@ -146,6 +152,39 @@ impl<V> Entry<V> {
         self.flags.fetch_and(!EAGER, Ordering::Relaxed);
     }
 
+    /// Notes that it was read; three times at most. One of several at once may go unnoticed.
+    pub(super) fn note_read(&self) {
+        let flags = self.flags.load(Ordering::Relaxed);
+        // Most that is read is read a lot; looking first spares them the write.
+        if flags & READS != READS {
+            let _ = self.flags.compare_exchange(
+                flags,
+                flags + READ,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            );
+        }
+    }
+
+    /// Takes one read off; false if there was none.
+    pub(super) fn forget_read(&self) -> bool {
+        let less = |flags: u8| (flags & READS != 0).then(|| flags - READ);
+        self.flags
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less)
+            .is_ok()
+    }
+
+    /// Takes all reads off; false if there was none.
+    pub(super) fn forget_reads(&self) -> bool {
+        self.flags.fetch_and(!READS, Ordering::Relaxed) & READS != 0
+    }
+
+    /// Counts as read as often as the one that it is held instead of.
+    pub(super) fn keep_reads(&self, before: &Self) {
+        let reads = before.flags.load(Ordering::Relaxed) & READS;
+        self.flags.fetch_or(reads, Ordering::Relaxed);
+    }
+
     /// What may be done with it at `now`.
     pub fn judge(&self, rule: &Rule, now: Moment) -> Verdict {
         // A contract's window is what it says.
@@ -192,6 +231,25 @@ mod tests {
         assert_eq!(entry.as_of(), Moment::from_millis(7), "never earlier");
         assert!(entry.begin_eager());
         assert_eq!(entry.jitter_per_mille(), 50);
+    }
+
+    #[test]
+    fn three_reads_are_remembered_and_nothing_else_touches_them() {
+        let entry = Entry::new((), Moment::default(), 0, 0);
+        assert!(!entry.forget_read() && !entry.forget_reads());
+        (0..9).for_each(|_| entry.note_read());
+        entry.trust(Trust::Doubted);
+        assert!(entry.begin_eager());
+        let other = entry.with((), 0);
+        other.keep_reads(&entry);
+        entry.confirm(Moment::from_millis(1));
+        for entry in [entry, other] {
+            assert!(entry.forget_read());
+            assert!(entry.forget_read());
+            entry.note_read();
+            assert!(entry.forget_reads());
+            assert!(!entry.forget_reads());
+        }
     }
 
     #[test]

@@ -75,7 +75,7 @@ impl<S: Source> Cache<S> {
             .tiers
             .memory
             .as_ref()
-            .map_or(0, |memory| memory.len())
+            .map_or(0, |memory| memory.entries())
     }
 
     /// Whether anything is cached at all.
@@ -90,7 +90,7 @@ impl<S: Source> Cache<S> {
             entries: tiers
                 .memory
                 .as_ref()
-                .map_or(0, |memory| memory.len() as u64),
+                .map_or(0, |memory| memory.entries() as u64),
             bytes: tiers.bytes(),
             capacity_bytes: tiers.config.max_bytes,
             store_up: self.store_status().is_up(),

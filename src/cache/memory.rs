@@ -1,139 +1,175 @@
-//! The serving tier: entries in memory, under a byte cap, the recently read surviving.
+//! The serving tier: entries in memory, under a byte cap, those that are read surviving.
 //!
-//! quick_cache keeps the sum of weights at most the capacity after every call (a shard evicts
-//! before it admits), which moka only does eventually. The capacity moves: what the index and the
-//! negative entries hold is taken off it, so that the cap bounds the sum (STYLE invariant 5).
+//! The sum of the weights is at most the capacity after every call: a shard makes room before it lets go of its
+//! lock. The capacity moves: what the index and the absences hold is taken off it, so that the cap bounds
+//! the sum (STYLE invariant 5).
+//!
+//! A read takes a shard's lock for reading and writes nothing but a mark into the entry.
+
+mod ghosts;
+mod place;
+mod rings;
+mod shard;
+#[cfg(test)]
+mod tests;
+
+pub use place::{Pair, Place, hash};
 
 use super::entry::Entry;
-use quick_cache::sync::Cache;
-use quick_cache::{Lifecycle, OptionsBuilder, Weighter};
-use rustc_hash::FxBuildHasher;
-use std::hash::Hash;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use shard::Shard;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-/// Bytes the tier itself spends on an entry: slab slot, hash-table slot, allocator rounding.
-const SLOT_BYTES: usize = 96;
-
-/// Typical weight of an entry, to size the tables and the history of evicted keys.
-const TYPICAL_ENTRY_BYTES: u64 = 1536;
+/// Bytes the tier itself spends on an entry: its place in a ring, what a hash table and a growing list have to
+/// spare, and half as many that are remembered after they went.
+const SLOT_BYTES: usize = 40;
 
 /// The most shards; more only help machines with more cores than this tier was measured on.
 const MAX_SHARDS: u64 = 64;
 
 /// The serving tier.
-pub struct Memory<K, V> {
-    tier: Cache<K, Arc<Entry<V>>, Weigh, FxBuildHasher, Evictions<K, V>>,
-    evicted: Evictions<K, V>,
+pub struct Memory<P: Place> {
+    shards: Box<[RwLock<Shard<P>>]>,
+    weight: AtomicU64,
+    entries: AtomicUsize,
 }
-
-#[derive(Clone)]
-struct Weigh;
-
-/// What has lost its place since this was last emptied.
-struct Evictions<K, V>(Arc<Mutex<Vec<Evicted<K, V>>>>);
-
-/// A key that has lost its place, and its entry.
-pub type Evicted<K, V> = (K, Arc<Entry<V>>);
 
 // === impl Memory ===
 
-impl<K: Clone + Eq + Hash, V> Memory<K, V> {
+impl<P: Place> Memory<P> {
     /// An empty tier of at most `capacity` bytes, with room for entries of `max_entry_bytes`.
     pub fn new(capacity: u64, max_entry_bytes: usize) -> Self {
         // A shard must hold a few of the heaviest entries, or they could never be kept.
         let shards = (capacity / (4 * max_entry_bytes.max(1) as u64)).clamp(1, MAX_SHARDS);
-        let shards = if shards.is_power_of_two() {
-            shards
-        } else {
-            shards.next_power_of_two() / 2
+        let shards = match shards.is_power_of_two() {
+            true => shards,
+            false => shards.next_power_of_two() / 2,
         };
-        let mut options = OptionsBuilder::new();
-        options
-            .shards(usize::try_from(shards).unwrap_or(1))
-            .estimated_items_capacity(
-                usize::try_from(capacity / TYPICAL_ENTRY_BYTES)
-                    .unwrap_or(usize::MAX)
-                    .max(1),
-            )
-            .weight_capacity(capacity);
-        let evicted = Evictions(Arc::default());
-        let tier = Cache::with_options(
-            options
-                .build()
-                .unwrap_or_else(|_| unreachable!("both capacities are set above")),
-            Weigh,
-            FxBuildHasher,
-            evicted.clone(),
-        );
-        let memory = Self { tier, evicted };
-        memory.resize(capacity);
-        memory
+        let shard = |_| RwLock::new(Shard::new(capacity / shards));
+        Self {
+            shards: (0..shards).map(shard).collect(),
+            weight: AtomicU64::new(0),
+            entries: AtomicUsize::new(0),
+        }
     }
 
     /// The entry of `key`, counted as used.
-    pub fn get(&self, key: &K) -> Option<Arc<Entry<V>>> {
-        self.tier.get(key)
+    pub fn get(&self, key: &P::Key) -> Option<Arc<Entry<P::Value>>> {
+        let hash = hash(key);
+        let shard = self.read(hash);
+        let entry = shard.get(hash, key)?;
+        entry.note_read();
+        Some(Arc::clone(entry))
     }
 
     /// The entry of `key`, without counting it as used.
-    pub fn peek(&self, key: &K) -> Option<Arc<Entry<V>>> {
-        self.tier.peek(key)
+    pub fn peek(&self, key: &P::Key) -> Option<Arc<Entry<P::Value>>> {
+        let hash = hash(key);
+        self.read(hash).get(hash, key).map(Arc::clone)
     }
 
     /// Keeps an entry; false if it was too heavy. Returns what lost its place to it.
-    pub fn insert(&self, key: K, entry: Arc<Entry<V>>) -> (bool, Vec<Evicted<K, V>>) {
-        self.tier.insert(key.clone(), entry);
-        let mut evicted = self.evicted.take();
-        // Replacing an entry reports the old one under the same key.
-        evicted.retain(|(other, _)| *other != key);
-        (self.tier.contains_key(&key), evicted)
+    pub fn insert(&self, key: &P::Key, entry: Arc<Entry<P::Value>>) -> (bool, Vec<P>) {
+        let hash = hash(key);
+        let mut evicted = Vec::new();
+        let kept = self.change(hash, |shard| {
+            shard.insert(hash, key, entry, &mut evicted);
+            shard.get(hash, key).is_some()
+        });
+        // Its own place is not one that it cost another.
+        evicted.retain(|place| !place.is_of(key));
+        (kept, evicted)
     }
 
     /// Removes the entry of `key`.
-    pub fn remove(&self, key: &K) -> Option<Arc<Entry<V>>> {
-        self.tier.remove(key).map(|(_, entry)| entry)
+    pub fn remove(&self, key: &P::Key) -> Option<Arc<Entry<P::Value>>> {
+        let hash = hash(key);
+        let gone = self.change(hash, |shard| shard.remove(hash, key))?;
+        Some(Arc::clone(gone.entry()))
     }
 
     /// Removes everything.
     pub fn clear(&self) {
-        self.tier.clear();
+        for shard in &self.shards {
+            // Dropped after the lock: so many take their time.
+            drop(self.change_in(shard, Shard::clear));
+        }
     }
 
     /// Moves the cap. Returns what no longer fits.
-    pub fn resize(&self, capacity: u64) -> Vec<Evicted<K, V>> {
-        // quick_cache rounds a shard's share up; rounding down first keeps the sum below the cap.
-        let shards = self.tier.num_shards() as u64;
-        self.tier.set_capacity(capacity / shards * shards);
-        self.evicted.take()
+    pub fn resize(&self, capacity: u64) -> Vec<P> {
+        // Rounded down, so that the sum stays below the cap.
+        let share = capacity / self.shards.len() as u64;
+        let mut evicted = Vec::new();
+        for shard in &self.shards {
+            self.change_in(shard, |shard| shard.resize(share, &mut evicted));
+        }
+        evicted
     }
 
-    /// Whether an entry of this weight is likely to fit without costing another its place.
-    pub fn has_room_for(&self, weight: usize) -> bool {
-        // Shards fill unevenly; the last hundredth is left to what readers ask for.
-        let capacity = self.tier.capacity();
-        self.tier.weight() + weight as u64 <= capacity - capacity / 100
+    /// Whether an entry of this weight would be kept under `key` without costing another its place.
+    pub fn has_room_for(&self, key: &P::Key, weight: usize) -> bool {
+        self.read(hash(key)).has_room_for(weight as u64)
     }
 
-    /// Whether an entry of this weight would be kept, if need be at the cost of others.
-    pub fn takes(&self, weight: usize) -> bool {
-        weight as u64 <= self.tier.shard_capacity() / 2
+    /// Whether an entry of this weight would be kept under `key`, if need be at the cost of others.
+    pub fn takes(&self, key: &P::Key, weight: usize) -> bool {
+        weight as u64 <= self.read(hash(key)).capacity() / 2
     }
 
     /// Entries held.
-    pub fn len(&self) -> usize {
-        self.tier.len()
+    pub fn entries(&self) -> usize {
+        self.entries.load(Ordering::Relaxed)
     }
 
     /// The sum of their weights, in bytes.
     pub fn weight(&self) -> u64 {
-        self.tier.weight()
+        self.weight.load(Ordering::Relaxed)
     }
 
-    /// Visits every entry; not a snapshot.
-    pub fn for_each(&self, mut visit: impl FnMut(&K, &Arc<Entry<V>>)) {
-        for (key, entry) in self.tier.iter() {
-            visit(&key, &entry);
+    /// Visits every entry; not a snapshot. What is visited may call back.
+    pub fn for_each(&self, mut visit: impl FnMut(&P::Key, &Arc<Entry<P::Value>>)) {
+        for shard in &self.shards {
+            let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
+            let held = |place: &P| (place.key(), Arc::clone(place.entry()));
+            let all: Vec<_> = shard.iter().map(held).collect();
+            drop(shard);
+            all.iter().for_each(|(key, entry)| visit(key, entry));
         }
+    }
+
+    fn read(&self, hash: u64) -> RwLockReadGuard<'_, Shard<P>> {
+        self.shard(hash)
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change<T>(&self, hash: u64, act: impl FnOnce(&mut Shard<P>) -> T) -> T {
+        self.change_in(self.shard(hash), act)
+    }
+
+    /// Keeps the sums while a shard is changed. A panic in there would be one of ours, in code that indexes
+    /// nothing; whatever it left would be found or not, and no more.
+    fn change_in<T>(&self, shard: &RwLock<Shard<P>>, act: impl FnOnce(&mut Shard<P>) -> T) -> T {
+        let mut shard: RwLockWriteGuard<'_, _> =
+            shard.write().unwrap_or_else(PoisonError::into_inner);
+        let (weight, entries) = (shard.weight(), shard.len());
+        let result = act(&mut shard);
+        // Sums of differences: these wrap, and are right in the end.
+        let more = shard.weight().wrapping_sub(weight);
+        self.weight.fetch_add(more, Ordering::Relaxed);
+        let more = shard.len().wrapping_sub(entries);
+        self.entries.fetch_add(more, Ordering::Relaxed);
+        result
+    }
+
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "there is a power of two of them, and the mask is one less"
+    )]
+    fn shard(&self, hash: u64) -> &RwLock<Shard<P>> {
+        // The table takes the highest and the lowest bits.
+        &self.shards[(hash >> 40) as usize & (self.shards.len() - 1)]
     }
 }
 
@@ -144,42 +180,7 @@ pub const fn allocated(bytes: usize) -> usize {
 }
 
 /// What an entry costs beside what its source says its key and value cost.
-pub const fn overhead_bytes<K, V>() -> usize {
-    // Arc's two counters and the entry; the key in its slot
-    allocated(16 + size_of::<Entry<V>>()) + size_of::<K>() + SLOT_BYTES
-}
-
-// === impl Weigh ===
-
-impl<K, V> Weighter<K, Arc<Entry<V>>> for Weigh {
-    fn weight(&self, _: &K, entry: &Arc<Entry<V>>) -> u64 {
-        entry.weight_bytes() as u64
-    }
-}
-
-// === impl Evictions ===
-
-impl<K, V> Evictions<K, V> {
-    fn take(&self) -> Vec<Evicted<K, V>> {
-        std::mem::take(&mut *self.lock())
-    }
-
-    /// Holds plain pairs: a panic elsewhere can not leave them half changed.
-    fn lock(&self) -> MutexGuard<'_, Vec<Evicted<K, V>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl<K, V> Clone for Evictions<K, V> {
-    fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
-    }
-}
-
-impl<K, V> Lifecycle<K, Arc<Entry<V>>> for Evictions<K, V> {
-    type RequestState = ();
-
-    fn on_evict(&self, (): &mut (), key: K, entry: Arc<Entry<V>>) {
-        self.lock().push((key, entry));
-    }
+pub const fn overhead_bytes<P: Place>() -> usize {
+    // Arc's two counters and the entry; its place, of which a pointer is in SLOT_BYTES already
+    allocated(16 + size_of::<Entry<P::Value>>()) + size_of::<P>() - size_of::<usize>() + SLOT_BYTES
 }

@@ -1,6 +1,7 @@
 //! What the cache asks of whoever fills it: the seam that keeps it generic.
 
 use super::entry::Entry;
+use super::memory::Place;
 use crate::clock::Moment;
 use std::fmt::Debug;
 use std::hash::Hash;
@@ -13,6 +14,8 @@ pub trait Source: Send + Sync + 'static {
     type Key: Clone + Debug + Eq + Hash + Ord + Send + Sync + 'static;
     /// What is cached.
     type Value: Send + Sync + 'static;
+    /// What is kept in memory of key and value: a [`Pair`](super::Pair), or less where a value tells its key.
+    type Place: Place<Key = Self::Key, Value = Self::Value>;
     /// Why a load failed.
     type Error: std::error::Error + Send + Sync + 'static;
     /// In which way a key does not exist.

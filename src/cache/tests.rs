@@ -47,6 +47,7 @@ struct Bench {
 impl Source for Numbers {
     type Key = u32;
     type Value = String;
+    type Place = Pair<u32, String>;
     type Error = Down;
     type Gone = ();
     type Cause = ();

@@ -10,7 +10,7 @@ use super::freshness::{MAX_JITTER_PER_MILLE, Rule, Trust, Verdict};
 use super::journal::{Journal, Mark};
 use super::ledger::Ledger;
 use super::marks::Marks;
-use super::memory::{Evicted, Memory, overhead_bytes};
+use super::memory::{Memory, Place, overhead_bytes};
 use super::read::eager_below;
 use super::shadow::Shadows;
 use super::{Config, Counters, EvictionCause, Known, Source};
@@ -33,7 +33,7 @@ pub(super) struct Tiers<S: Source> {
     /// What remains of the window when whatever is read is refreshed ahead.
     pub eager_below: Duration,
     /// `None` with a cap of zero.
-    pub memory: Option<Memory<S::Key, S::Value>>,
+    pub memory: Option<Memory<S::Place>>,
     pub absences: Absences<S::Key, S::Gone, S::Error>,
     pub contracts: Contracts<S::Key, S::Fallback>,
     pub journal: Journal<S::Key>,
@@ -162,7 +162,11 @@ impl<S: Source> Tiers<S> {
     pub fn has_usable(&self, now: Moment) -> bool {
         let newest = Moment::from_millis(self.newest.load(Ordering::Relaxed));
         let verdict = self.rule.judge(now.since(newest), Trust::Confirmed, 0);
-        verdict != Verdict::Expired && self.memory.as_ref().is_some_and(|memory| memory.len() > 0)
+        verdict != Verdict::Expired
+            && self
+                .memory
+                .as_ref()
+                .is_some_and(|memory| memory.entries() > 0)
     }
 
     /// Whether what is held was confirmed, or left in order.
@@ -208,7 +212,7 @@ impl<S: Source> Tiers<S> {
         as_of: Moment,
         spread: bool,
     ) -> Arc<Entry<S::Value>> {
-        let weight = self.source.weight(key, &value) + overhead_bytes::<S::Key, S::Value>();
+        let weight = self.source.weight(key, &value) + overhead_bytes::<S::Place>();
         let contract = self.contracts.number_of(|| self.source.encode_key(key));
         let jitter = match spread && contract == 0 {
             true => jitter_per_mille(key),
@@ -248,14 +252,14 @@ impl<S: Source> Tiers<S> {
     /// whether what it holds is news.
     fn hold(
         &self,
-        memory: &Memory<S::Key, S::Value>,
+        memory: &Memory<S::Place>,
         key: &S::Key,
         entry: &Arc<Entry<S::Value>>,
     ) -> (bool, bool) {
         // Looked up under the fence: contracts may have changed since the entry was made.
         entry.set_contract(self.contracts.number_of(|| self.source.encode_key(key)));
         let before = memory.peek(key);
-        let (kept, evicted) = memory.insert(key.clone(), Arc::clone(entry));
+        let (kept, evicted) = memory.insert(key, Arc::clone(entry));
         match (kept, &before) {
             (true, before) => self.contracts.hold(key, before.as_deref(), entry),
             (false, Some(before)) => {
@@ -265,10 +269,7 @@ impl<S: Source> Tiers<S> {
             (false, None) => {}
         }
         let is_news = match kept {
-            true => {
-                let held = Known::Held(entry);
-                self.source.learned(key, held, entry.as_of())
-            }
+            true => (self.source).learned(key, Known::Held(entry), entry.as_of()),
             false => self.learned(key, entry),
         };
         self.note_evicted(evicted);
@@ -288,7 +289,7 @@ impl<S: Source> Tiers<S> {
             Some(held) if self.source.same(&held, listed) => self.touch(key, &held, as_of),
             Some(_) => self.keep(key, listed),
             None => {
-                let fits = |memory: &Memory<_, _>| memory.has_room_for(listed.weight_bytes());
+                let fits = |memory: &Memory<_>| memory.has_room_for(key, listed.weight_bytes());
                 if self.memory.as_ref().is_some_and(fits) {
                     self.keep(key, listed);
                 } else {
@@ -307,9 +308,9 @@ impl<S: Source> Tiers<S> {
         let Some(memory) = &self.memory else { return };
         let Some(held) = memory.peek(key) else { return };
         let Some(value) = enrich(&held) else { return };
-        let weight = self.source.weight(key, &value) + overhead_bytes::<S::Key, S::Value>();
+        let weight = self.source.weight(key, &value) + overhead_bytes::<S::Place>();
         // What is derived from a value may be as heavy as the value itself.
-        if weight > 2 * self.config.max_entry_bytes || !memory.takes(weight) {
+        if weight > 2 * self.config.max_entry_bytes || !memory.takes(key, weight) {
             return;
         }
         let (is_held, _) = self.hold(memory, key, &Arc::new(held.with(value, weight)));
@@ -373,7 +374,7 @@ impl<S: Source> Tiers<S> {
         self.absences.clear();
         let Some(memory) = &self.memory else { return };
         self.counters
-            .evicted(EvictionCause::Purge, memory.len() as u64);
+            .evicted(EvictionCause::Purge, memory.entries() as u64);
         memory.for_each(|key, entry| {
             self.contracts.release(entry);
             self.source.let_go(key);
@@ -410,16 +411,17 @@ impl<S: Source> Tiers<S> {
         self.journal.mark(key, Mark::Row(entry.as_of(), summary));
     }
 
-    fn note_evicted(&self, evicted: Vec<Evicted<S::Key, S::Value>>) {
+    fn note_evicted(&self, evicted: Vec<S::Place>) {
         self.counters
             .evicted(EvictionCause::Size, evicted.len() as u64);
-        for (key, entry) in evicted {
+        for place in evicted {
+            let (key, entry) = (place.key(), place.entry());
             self.events.emit_with(EventKind::Eviction, |event| {
                 event.key(S::name(&key)).cause(EvictionCause::Size.as_str())
             });
-            self.contracts.release(&entry);
+            self.contracts.release(entry);
             self.source.let_go(&key);
-            self.mark_row(&key, &entry, false);
+            self.mark_row(&key, entry, false);
         }
     }
 

@@ -450,7 +450,8 @@ mod tests {
     }
 
     fn put(catalog: &Catalog, id: &str, product: &Value) {
-        let body = product.to_string();
+        let rest = product.to_string().split_off(1);
+        let body = format!("{{\"id\":\"{id}\",{rest}");
         let stored = Representation::new(body.as_bytes(), None, &[]).into();
         let (listing, id) = (catalog.cache.begin_listing(), ProductId::parse(id).unwrap());
         let now = catalog.clock.now();

@@ -5,7 +5,7 @@ use super::index::{Content, Index};
 use super::invalidate::Selector;
 use super::pages::Pages;
 use super::standing::Confirmation;
-use super::stored::Stored;
+use super::stored::{InMemory, Stored};
 use crate::cache::{Known, Loaded, Purpose, Restored, Source, allocated};
 use crate::clock::{Clock, Moment};
 use crate::product::{Product, ProductId};
@@ -52,6 +52,7 @@ impl Products {
 impl Source for Products {
     type Key = ProductId;
     type Value = Stored;
+    type Place = InMemory;
     type Error = UpstreamError;
     type Gone = StatusCode;
     type Cause = Conversation;

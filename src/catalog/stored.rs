@@ -2,8 +2,8 @@
 
 use super::index::Content;
 use super::renditions::Renditions;
-use crate::cache::{Entry, allocated};
-use crate::product::{Digest, LastModified, Representation};
+use crate::cache::{Entry, Place, allocated, hash};
+use crate::product::{Digest, LastModified, ProductId, Representation};
 use crate::upstream::{Confirmed, Validators};
 use bytes::Bytes;
 use serde::Deserialize;
@@ -24,6 +24,10 @@ struct Sent(Arc<Entry<Stored>>);
 
 /// What precedes body and validators on disk: the digest, the time of the last change, how long the validators are.
 const HEAD_BYTES: usize = 16 + 4 + 4;
+
+/// A product's place in memory: its body tells its id.
+#[derive(Debug)]
+pub struct InMemory(Arc<Entry<Stored>>);
 
 /// What a product is filed under.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -104,6 +108,7 @@ impl Stored {
             LastModified::from_bytes(*modified),
         )?;
         unpack(representation.appendix())?;
+        representation.id_text()?;
         Some(representation.into())
     }
 }
@@ -114,6 +119,39 @@ impl From<Representation> for Stored {
             representation,
             renditions: Renditions::default(),
         }
+    }
+}
+
+// === impl InMemory ===
+
+impl Place for InMemory {
+    type Key = ProductId;
+    type Value = Stored;
+
+    fn new(_: &ProductId, entry: Arc<Entry<Stored>>) -> Self {
+        Self(entry)
+    }
+
+    fn entry(&self) -> &Arc<Entry<Stored>> {
+        &self.0
+    }
+
+    #[expect(
+        clippy::expect_used,
+        reason = "only places that are of some id are kept"
+    )]
+    fn key(&self) -> ProductId {
+        let id = self.0.representation.id();
+        id.expect("every body begins with an id")
+    }
+
+    fn is_of(&self, id: &ProductId) -> bool {
+        self.0.representation.is_of(id)
+    }
+
+    fn hash(&self) -> u64 {
+        // An id hashes like its text.
+        hash(self.0.representation.id_text().unwrap_or_default())
     }
 }
 
@@ -189,6 +227,25 @@ mod tests {
     }
 
     #[test]
+    fn a_place_is_found_by_the_id_in_its_body() {
+        for text in ["p-1", &"x".repeat(128)] {
+            let id = ProductId::parse(text).unwrap();
+            let body = format!("{{\"id\":\"{id}\",\"name\":\"N\"}}");
+            let stored = stored(body.as_bytes(), None, &Validators::default());
+            let place = InMemory(Arc::new(Entry::new(stored, Moment::default(), 0, 0)));
+            assert_eq!(place.key(), id);
+            assert_eq!(place.hash(), hash(&id));
+            assert!(place.is_of(&id) && !place.is_of(&ProductId::parse("p").unwrap()));
+        }
+    }
+
+    #[test]
+    fn what_does_not_begin_with_an_id_does_not_come_back() {
+        let none = stored(b"{}", None, &Validators::default());
+        assert_eq!(Stored::decode(&none.encode()), None);
+    }
+
+    #[test]
     fn validators_that_are_too_long_are_left_out() {
         let validators = Validators {
             etag: Some("x".repeat(70_000).into()),
@@ -204,13 +261,14 @@ mod tests {
     proptest! {
         #[test]
         fn a_stored_product_survives_its_encoding(
-            body: Vec<u8>, modified in proptest::option::of(0..u32::MAX),
+            rest: Vec<u8>, modified in proptest::option::of(0..u32::MAX),
             etag in proptest::option::of("[a-z\"]{1,40}"), date in proptest::option::of("[A-Z]{29}"),
         ) {
             let validators = Validators {
                 etag: etag.map(Into::into),
                 last_modified: date.map(Into::into),
             };
+            let body = [&b"{\"id\":\"p-1\""[..], &rest].concat();
             let stored = stored(&body, modified, &validators);
             prop_assert_eq!(stored.validators(), validators);
             prop_assert_eq!(stored.representation.body(), &body);

@@ -118,6 +118,11 @@ impl ProductId {
         }
     }
 
+    /// An id that was one before: part of what was rendered.
+    pub(super) fn rendered(text: &str) -> Self {
+        Self(SmolStr::new(text))
+    }
+
     /// Stands in a [`Draft`](super::Draft) for the id that the inventory will choose.
     pub(super) fn placeholder() -> Self {
         Self(SmolStr::new_static("unassigned"))

@@ -2,13 +2,16 @@
 
 mod date;
 
-use super::{Coding, Product, Version};
+use super::{Coding, Product, ProductId, Version};
 use crate::header;
 use bytes::Bytes;
 use http::HeaderValue;
 use http::header::InvalidHeaderValue;
 use sha2::{Digest as _, Sha256};
 use std::num::NonZeroU32;
+
+/// How every body begins: with the id, which needs no escapes.
+const BEFORE_ID: &[u8] = b"{\"id\":\"";
 
 /// The bytes and validators of one product in version 2: one buffer, and 40 bytes that say what is in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,6 +116,27 @@ impl Representation {
     /// The JSON body. Costs nothing.
     pub fn body(&self) -> &[u8] {
         self.split().0
+    }
+
+    /// The product's id, which every body begins with; `None` where this one does not. Costs a look at the
+    /// body's beginning, and an allocation where the id is long.
+    pub fn id(&self) -> Option<ProductId> {
+        self.id_text().map(ProductId::rendered)
+    }
+
+    /// The id's text. Costs a look at the body's beginning.
+    pub fn id_text(&self) -> Option<&str> {
+        let rest = self.body().strip_prefix(BEFORE_ID)?;
+        let end = rest.iter().position(|byte| *byte == b'"')?;
+        std::str::from_utf8(rest.get(..end)?).ok()
+    }
+
+    /// Whether that is the product's id. Costs less than reading the id.
+    pub fn is_of(&self, id: &ProductId) -> bool {
+        let id = id.as_str().as_bytes();
+        let rest = self.body().strip_prefix(BEFORE_ID);
+        let rest = rest.and_then(|rest| rest.strip_prefix(id));
+        rest.is_some_and(|rest| rest.first() == Some(&b'"'))
     }
 
     /// What was put behind the body. Costs nothing.
@@ -274,7 +298,7 @@ fn hex(nibble: u8) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::product::{Attributes, Price, ProductId};
+    use crate::product::{Attributes, Price};
 
     fn product(name: &str, updated_at: &str) -> Product {
         Product {
@@ -330,6 +354,27 @@ mod tests {
                 .last_modified(),
             None
         );
+    }
+
+    #[test]
+    fn a_body_tells_its_id() {
+        for text in ["p-1", "p", &"x".repeat(128)] {
+            let id = ProductId::parse(text).unwrap();
+            let tea = Product {
+                id: id.clone(),
+                ..product("Tea", "")
+            };
+            let tea = tea.render(0);
+            assert_eq!((tea.id(), tea.id_text()), (Some(id.clone()), Some(text)));
+            for other in ["p-1", "p", "p-12", "x", &"x".repeat(128), &"x".repeat(127)] {
+                assert_eq!(tea.is_of(&ProductId::parse(other).unwrap()), other == text);
+            }
+        }
+        for body in ["", "{}", "{\"id\":\"p", "{\"name\":\"p\"}"] {
+            let none = Representation::new(body.as_bytes(), None, &[]);
+            assert_eq!(none.id(), None);
+            assert!(!none.is_of(&ProductId::parse("p").unwrap()));
+        }
     }
 
     #[test]

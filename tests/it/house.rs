@@ -98,10 +98,8 @@ const FOREIGN: &[(&str, &[&str])] = &[
         "json_patch",
         &["product/patch.rs", "product/patch/operation.rs"],
     ),
-    (
-        "quick_cache",
-        &["cache/memory.rs", "cache/absence.rs", "catalog/pages.rs"],
-    ),
+    ("quick_cache", &["cache/absence.rs", "catalog/pages.rs"]),
+    ("smol_str", &["product/model.rs"]),
     ("clap", &["cli", "main.rs"]),
     ("anyhow", &["app.rs", "cli"]),
     (

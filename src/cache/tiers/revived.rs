@@ -43,7 +43,7 @@ impl<S: Source> Tiers<S> {
         let Some(value) = value.and_then(|value| self.source.decode(value)) else {
             return revived;
         };
-        let weight = self.source.weight(key, &value) + overhead_bytes::<S::Key, S::Value>();
+        let weight = self.source.weight(key, &value) + overhead_bytes::<S::Place>();
         let contract = self.contracts.number_of(|| self.source.encode_key(key));
         let jitter = if contract == 0 {
             row.jitter_per_mille
@@ -68,7 +68,7 @@ impl<S: Source> Tiers<S> {
         }
         let fits = |entry: &Arc<Entry<S::Value>>| {
             let weight = entry.weight_bytes();
-            let has_room = |memory: &Memory<_, _>| memory.has_room_for(weight);
+            let has_room = |memory: &Memory<_>| memory.has_room_for(key, weight);
             found.is_usable
                 && weight <= self.config.max_entry_bytes
                 && self.memory.as_ref().is_some_and(has_room)
