@@ -1,10 +1,13 @@
 //! What the persistent tier still has to write: a map of keys, not a queue of values.
 //!
 //! A request marks a key and goes on; the writer thread fetches the value from memory when it gets
-//! to it. The last mark wins, so a key written a thousand times costs one write.
+//! to it. The last mark wins, so a key written a thousand times costs one write. What is only marked is
+//! gathered for a moment before the writer takes it: waking a thread for each of a listing's marks costs
+//! more than making them, and a batch in the order of keys is what a tree on disk takes best.
 
 use super::ledger::RecordKey;
 use crate::clock::Moment;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -16,6 +19,10 @@ const BACKLOG: usize = 20_000;
 
 /// Marks handed to the writer at once.
 const BATCH: usize = 2_000;
+
+/// How long plain marks are gathered, unless they fill a batch before; little against how long a flush is
+/// waited for.
+const GATHERING: Duration = Duration::from_millis(5);
 
 /// What has to happen to a key on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,8 +47,8 @@ pub struct Journal<K> {
 
 /// What the writer is to do next.
 pub struct Batch<K> {
-    /// Marks in key order.
-    pub marks: BTreeMap<K, Mark>,
+    /// Marks in key order; the journal has them too, for those who ask what is being written.
+    pub marks: Arc<BTreeMap<K, Mark>>,
     /// Records to write, each with whoever waits until it is on disk.
     pub records: Vec<(RecordKey, Sender<()>)>,
     /// The source's note, if it changed.
@@ -58,7 +65,7 @@ struct State<K> {
     served: bool,
     closing: bool,
     marks: BTreeMap<K, Mark>,
-    writing: BTreeMap<K, Mark>,
+    writing: Arc<BTreeMap<K, Mark>>,
     /// Keys whose values were gone when they were to be written; a mark that says so is on its way.
     missed: BTreeSet<K>,
     records: Vec<(RecordKey, Sender<()>)>,
@@ -77,7 +84,7 @@ impl<K: Clone + Ord> Journal<K> {
                 served: false,
                 closing: false,
                 marks: BTreeMap::new(),
-                writing: BTreeMap::new(),
+                writing: Arc::default(),
                 missed: BTreeSet::new(),
                 records: Vec::new(),
                 note: None,
@@ -89,25 +96,15 @@ impl<K: Clone + Ord> Journal<K> {
     }
 
     /// Marks a key.
-    pub fn mark(&self, key: &K, mut mark: Mark) {
+    pub fn mark(&self, key: &K, mark: Mark) {
         let mut state = self.lock();
         if !state.open {
             return;
         }
-        // The value that a Save is about is not on disk yet: touching it does not change that.
-        if mark == Mark::Touch && state.marks.get(key) == Some(&Mark::Save) {
-            return;
+        if state.put(key, mark) && matches!(state.marks.len(), 1 | BATCH) {
+            drop(state);
+            self.work.notify_one();
         }
-        // A summary that is still to be written is what will lie there.
-        if let (Mark::Row(_, summary @ None), Some(Mark::Row(_, known))) =
-            (&mut mark, state.marks.get(key))
-        {
-            summary.clone_from(known);
-        }
-        state.missed.remove(key);
-        state.marks.insert(key.clone(), mark);
-        drop(state);
-        self.work.notify_one();
     }
 
     /// Replaces the source's note.
@@ -142,7 +139,7 @@ impl<K: Clone + Ord> Journal<K> {
         state.open = open;
         if !open {
             state.marks.clear();
-            state.writing.clear();
+            state.writing = Arc::default();
             state.missed.clear();
             state.records.clear();
             state.flushes.clear();
@@ -224,20 +221,12 @@ impl<K: Clone + Ord> Journal<K> {
 
     /// The next batch for the writer; waits up to `patience` for something to do.
     pub fn next(&self, patience: Duration) -> Batch<K> {
+        // Not dropped under the lock.
+        let written = std::mem::take(&mut self.lock().writing);
+        drop(written);
         let mut state = self.lock();
-        state.writing.clear();
-        let idle = |state: &mut State<K>| {
-            state.marks.is_empty()
-                && state.records.is_empty()
-                && state.note.is_none()
-                && state.flushes.is_empty()
-                && !state.closing
-        };
-        state = self
-            .work
-            .wait_timeout_while(state, patience, idle)
-            .unwrap_or_else(PoisonError::into_inner)
-            .0;
+        state = self.wait(state, patience, |state| state.has_nothing());
+        state = self.wait(state, GATHERING.min(patience), |state| state.can_wait());
         let marks = if state.marks.len() > BATCH {
             let rest = state.marks.keys().nth(BATCH).cloned();
             let rest = rest
@@ -247,7 +236,8 @@ impl<K: Clone + Ord> Journal<K> {
         } else {
             std::mem::take(&mut state.marks)
         };
-        state.writing.clone_from(&marks);
+        let marks = Arc::new(marks);
+        state.writing = Arc::clone(&marks);
         let drained = state.marks.is_empty();
         let batch = Batch {
             marks,
@@ -266,9 +256,65 @@ impl<K: Clone + Ord> Journal<K> {
         batch
     }
 
+    /// Waits up to `patience` for as long as there is `nothing` to do.
+    fn wait<'s>(
+        &self,
+        state: MutexGuard<'s, State<K>>,
+        patience: Duration,
+        nothing: impl Fn(&State<K>) -> bool,
+    ) -> MutexGuard<'s, State<K>> {
+        let waited = self
+            .work
+            .wait_timeout_while(state, patience, |state| nothing(state));
+        waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
     /// Holds plain marks: every change is a single insert or take, so poison is ignored.
     fn lock(&self) -> MutexGuard<'_, State<K>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl State ===
+
+impl<K: Clone + Ord> State<K> {
+    /// Notes a mark; whether its key had none.
+    fn put(&mut self, key: &K, mark: Mark) -> bool {
+        let is_new = match self.marks.entry(key.clone()) {
+            Entry::Vacant(place) => {
+                place.insert(mark);
+                true
+            }
+            Entry::Occupied(mut place) => {
+                match (mark, place.get()) {
+                    // The value that a Save is about is not on disk yet: touching it does not change that.
+                    (Mark::Touch, Mark::Save) => return false,
+                    // A summary that is still to be written is what will lie there.
+                    (Mark::Row(as_of, None), Mark::Row(_, known)) => {
+                        let known = known.clone();
+                        place.insert(Mark::Row(as_of, known))
+                    }
+                    (mark, _) => place.insert(mark),
+                };
+                false
+            }
+        };
+        self.missed.remove(key);
+        is_new
+    }
+
+    fn has_nothing(&self) -> bool {
+        self.marks.is_empty() && !self.is_urgent()
+    }
+
+    /// Whether all there is are marks, and room for more in their batch.
+    fn can_wait(&self) -> bool {
+        (1..BATCH).contains(&self.marks.len()) && !self.is_urgent()
+    }
+
+    /// Whether there is something that somebody may wait for.
+    fn is_urgent(&self) -> bool {
+        !(self.records.is_empty() && self.note.is_none() && self.flushes.is_empty()) || self.closing
     }
 }
 
@@ -277,7 +323,8 @@ mod tests {
     use super::*;
 
     fn next(journal: &Journal<u32>) -> Vec<(u32, Mark)> {
-        journal.next(Duration::ZERO).marks.into_iter().collect()
+        let marks = journal.next(Duration::ZERO).marks;
+        marks.iter().map(|(k, m)| (*k, m.clone())).collect()
     }
 
     #[test]
@@ -363,6 +410,50 @@ mod tests {
         journal.record([8; 32]).unwrap();
         journal.set_open(false);
         assert!(journal.next(Duration::ZERO).records.is_empty());
+    }
+
+    /// What a writer with all the time in the world takes, while `act` goes on.
+    fn gathered(journal: &Journal<u32>, act: impl FnOnce() + Send) -> Batch<u32> {
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| journal.next(Duration::from_secs(600)));
+            act();
+            writer.join().unwrap()
+        })
+    }
+
+    #[test]
+    fn a_mark_alone_is_taken_soon() {
+        let journal = Journal::new(true);
+        let batch = gathered(&journal, || journal.mark(&1, Mark::Save));
+        assert_eq!(batch.marks.len(), 1);
+    }
+
+    #[test]
+    fn what_somebody_waits_for_wakes_the_writer_whatever_is_marked() {
+        for ask in [
+            |journal: &Journal<u32>| drop(journal.flush()),
+            |journal: &Journal<u32>| drop(journal.record([7; 32])),
+            |journal: &Journal<u32>| journal.note(Vec::new()),
+            |journal: &Journal<u32>| journal.close(),
+        ] {
+            let journal = Journal::new(true);
+            let batch = gathered(&journal, || ask(&journal));
+            assert!(batch.marks.is_empty());
+            journal.mark(&1, Mark::Save);
+            ask(&journal);
+            assert!(!journal.lock().can_wait());
+        }
+    }
+
+    #[test]
+    fn plain_marks_wait_for_others_until_they_fill_a_batch() {
+        let journal = Journal::new(true);
+        for key in 1..u32::try_from(BATCH).unwrap() {
+            journal.mark(&key, Mark::Save);
+            assert!(journal.lock().can_wait(), "{key}");
+        }
+        journal.mark(&0, Mark::Save);
+        assert!(!journal.lock().can_wait());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The cache's promises, on a source of numbers and strings.
 
+use super::writer::MANY_MARKS;
 use super::*;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -1337,6 +1338,33 @@ async fn a_store_that_another_process_leaves_in_time_is_restored_after_all() {
     assert!(up.await.unwrap(), "{:?}", second.cache.store_status());
     assert_eq!(second.get(1).await, ok("one", Outcome::Hit));
     second.cache.close_store().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_can_not_be_opened_is_waited_for_only_while_little_changes() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    std::fs::write(&file, b"").unwrap();
+    let bench = Bench::persistent(Clock::start(), &file, &[]);
+    bench.cache.restored().await;
+    let listing = bench.cache.begin_listing();
+    let as_of = bench.clock.now();
+    for key in 0..=u32::try_from(MANY_MARKS).unwrap() {
+        let value = String::new();
+        bench.cache.confirm(&listing, &key, value, as_of);
+    }
+    drop(listing);
+    // It tries again each second, in real time.
+    let cache = bench.cache.clone();
+    let forgotten = tokio::task::spawn_blocking(move || {
+        (0..100).any(|_| {
+            std::thread::park_timeout(Duration::from_millis(100));
+            cache.inner.tiers.journal.len() == 0
+        })
+    });
+    assert!(forgotten.await.unwrap());
+    assert_eq!(bench.cache.inner.fence.remembered(), 0);
+    bench.cache.close_store().await;
 }
 
 #[tokio::test(start_paused = true)]

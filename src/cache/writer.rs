@@ -45,6 +45,10 @@ const HOPE: Duration = Duration::from_secs(60);
 /// The pause between two attempts while there is hope.
 const HOPE_PAUSE: Duration = Duration::from_secs(1);
 
+/// Marks beyond which there is no hope any more: what is remembered for the sake of restoring takes some 200
+/// bytes each, and of what came that fast a listing brings the rest.
+pub(super) const MANY_MARKS: usize = 100_000;
+
 /// How long after a rewrite, failed or not, the next one may follow.
 const REWRITE_PAUSE: Duration = Duration::from_secs(600);
 
@@ -154,7 +158,7 @@ impl<S: Source> Writer<S> {
                         Duration::ZERO
                     }
                 }
-                _ if self.first.is_some() && self.clock.now() < self.hope_until => HOPE_PAUSE,
+                _ if self.has_hope() => HOPE_PAUSE,
                 StoreError::Locked | StoreError::Full | StoreError::Unusable(_) => {
                     self.give_up_restoring();
                     RETRY_AFTER
@@ -168,6 +172,13 @@ impl<S: Source> Writer<S> {
                 return;
             }
         }
+    }
+
+    /// Whether a store that can not be opened is still to be restored from.
+    fn has_hope(&self) -> bool {
+        self.first.is_some()
+            && self.clock.now() < self.hope_until
+            && self.tiers.journal.len() <= MANY_MARKS
     }
 
     /// From now on the store is rebuilt from memory: too much may have changed since it was left.
