@@ -53,6 +53,14 @@ pub fn template(answer: &Answer) -> Vec<u8> {
 /// Answers everything with what lies in `template`, for ever.
 pub fn serve(addr: SocketAddr, template: &Path, flavour: Flavour) -> anyhow::Result<()> {
     let fixed = Fixed::parse(std::fs::read(template)?.leak())?;
+    listen(addr, flavour, move |_| fixed.answer())
+}
+
+/// Answers with what `answer` makes, for ever.
+pub fn listen<A>(addr: SocketAddr, flavour: Flavour, answer: A) -> anyhow::Result<()>
+where
+    A: Fn(&mut Request<Incoming>) -> Response<Full<Bytes>> + Clone + Send + Sync + 'static,
+{
     let listener = TcpListener::bind(addr)?;
     let cores = match flavour {
         Flavour::Multi => 1,
@@ -61,7 +69,7 @@ pub fn serve(addr: SocketAddr, template: &Path, flavour: Flavour) -> anyhow::Res
     let mut runtimes = Vec::new();
     for _ in 0..cores {
         let (sender, mut streams) = mpsc::unbounded_channel::<TcpStream>();
-        let fixed = fixed.clone();
+        let answer = answer.clone();
         runtimes.push(sender);
         let runtime = match flavour {
             Flavour::Multi => runtime::Builder::new_multi_thread().enable_all().build()?,
@@ -73,7 +81,7 @@ pub fn serve(addr: SocketAddr, template: &Path, flavour: Flavour) -> anyhow::Res
             runtime.block_on(async {
                 let tasks = TaskTracker::new();
                 while let Some(stream) = streams.recv().await {
-                    tasks.spawn(converse(stream, fixed.clone()));
+                    tasks.spawn(converse(stream, answer.clone()));
                 }
             });
         });
@@ -86,12 +94,14 @@ pub fn serve(addr: SocketAddr, template: &Path, flavour: Flavour) -> anyhow::Res
 }
 
 /// Serves one connection; what goes wrong with it is its client's to notice.
-async fn converse(stream: TcpStream, fixed: Fixed) -> anyhow::Result<()> {
+async fn converse<A>(stream: TcpStream, answer: A) -> anyhow::Result<()>
+where
+    A: Fn(&mut Request<Incoming>) -> Response<Full<Bytes>>,
+{
     stream.set_nonblocking(true)?;
     stream.set_nodelay(true)?;
     let stream = TokioIo::new(tokio::net::TcpStream::from_std(stream)?);
-    let service =
-        service_fn(move |_: Request<Incoming>| ready(Ok::<_, Infallible>(fixed.answer())));
+    let service = service_fn(|mut request| ready(Ok::<_, Infallible>(answer(&mut request))));
     http1::Builder::new()
         .serve_connection(stream, service)
         .await?;

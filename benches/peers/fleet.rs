@@ -16,11 +16,12 @@ use std::process::Command;
 pub const PRODUCT: &str = "product-catalog";
 pub const BARE: &str = "bare hyper";
 const BARE_APART: &str = "bare hyper, a runtime a core";
+const PLAIN: &str = "its cache behind nothing";
 const NGINX: &str = "nginx";
 const VARNISH: &str = "Varnish";
 
 /// Longer than any run, so that what is warm stays warm: ten days, in seconds.
-const KEPT: &str = "864000";
+pub const KEPT: &str = "864000";
 
 /// Descriptors that nginx needs beside those of its open files.
 const SPARE_FILES: u64 = 4096;
@@ -110,6 +111,14 @@ impl Yard {
         command.args(["--flavour", flavour.get_name()]);
         command.arg("--file").arg(template);
         Server::start(name, addr, &mut command, &self.log("bare"))
+    }
+
+    /// The product's cache behind nothing but HTTP.
+    pub fn plain(&self, inventory: SocketAddr) -> anyhow::Result<Server> {
+        let addr = free_addr()?;
+        let mut command = role("plain", addr)?;
+        command.args(["--inventory", &inventory.to_string()]);
+        Server::start(PLAIN, addr, &mut command, &self.log("plain"))
     }
 
     /// The release binary, with its defaults but for how long things are kept.

@@ -17,10 +17,13 @@ mod machine;
 mod measure;
 #[path = "../shared/open_loop.rs"]
 mod open_loop;
+mod plain;
 #[path = "../shared/process.rs"]
 #[allow(dead_code, reason = "other benchmarks need the rest")]
 mod process;
 mod requests;
+#[path = "../shared/service.rs"]
+mod service;
 #[path = "../shared/serving.rs"]
 #[allow(dead_code, reason = "other benchmarks need the rest")]
 mod serving;
@@ -90,6 +93,9 @@ struct Arguments {
     /// Milliseconds to the inventory.
     #[arg(long, hide = true, default_value_t = 0)]
     latency: u64,
+    /// Where the inventory is.
+    #[arg(long, hide = true, default_value = "127.0.0.1:0")]
+    inventory: SocketAddr,
 }
 
 /// What a process does.
@@ -101,6 +107,8 @@ enum Role {
     Inventory,
     /// Asks at a fixed rate.
     OpenLoop,
+    /// Is the product's cache behind nothing but HTTP.
+    Plain,
 }
 
 /// What is asked, in the order in which it is measured: writes come last, since they change what everybody holds.
@@ -122,6 +130,8 @@ enum Case {
     Rate,
     /// A product, with access logs.
     Logged,
+    /// A product, against the same cache behind nothing but HTTP.
+    Middleware,
     /// A product that nobody holds, the inventory 20 ms away.
     Misses,
     /// 95 % products, 4 % lists, 1 % writes.
@@ -206,6 +216,7 @@ fn play(role: Role, arguments: &Arguments) -> anyhow::Result<()> {
             println!("{}", serde_json::to_string(&report)?);
             Ok(())
         }
+        Role::Plain => plain::serve(arguments.addr, arguments.inventory, fleet::KEPT),
     }
 }
 
@@ -233,6 +244,7 @@ impl Case {
             Self::Filter => "20 of a brand from a price on",
             Self::Rate => "200 at a fixed rate",
             Self::Logged => "200 with access logs",
+            Self::Middleware => "200 behind all middleware and behind none",
             Self::Misses => "Misses, the inventory 20 ms away",
             Self::Mixed => "95 % reads, 4 % lists, 1 % writes",
         }

@@ -89,6 +89,7 @@ impl Bench {
         match case {
             Case::Misses => self.misses(&file, &mut table)?,
             Case::Logged => self.logged(&file, &mut table)?,
+            Case::Middleware => self.middleware(&file, &mut table)?,
             Case::Mixed => self.mixed(&file, &mut table)?,
             _ => self.reads(case, &file, &requests, &mut table)?,
         }
@@ -102,7 +103,7 @@ impl Bench {
         let mut popularity = Popularity::of(products);
         let addr = self.product.addr;
         Ok(match case {
-            Case::Hit | Case::Logged | Case::Rate => (0..SEQUENCE)
+            Case::Hit | Case::Logged | Case::Middleware | Case::Rate => (0..SEQUENCE)
                 .map(|_| get(&path(popularity.draw(), products)))
                 .collect(),
             Case::NotModified => (0..SEQUENCE)
@@ -215,6 +216,19 @@ impl Bench {
         for round in 0..self.rounds {
             in_turn(round, &[&product, &nginx], self.load, file, table)?;
             self.yard.empty_logs()?;
+        }
+        Ok(())
+    }
+
+    /// The product against its own cache behind nothing but HTTP.
+    fn middleware(&self, file: &Path, table: &mut Table) -> anyhow::Result<()> {
+        let plain = self.yard.plain(self.inventory.addr)?;
+        ensure!(
+            sweep(&plain, self.yard.products)? == self.tags,
+            "behind nothing there are other versions"
+        );
+        for round in 0..self.rounds {
+            in_turn(round, &[&self.product, &plain], self.load, file, table)?;
         }
         Ok(())
     }

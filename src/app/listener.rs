@@ -13,7 +13,7 @@ use http::{HeaderMap, Version};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
@@ -31,9 +31,6 @@ const HEADER_BYTES: usize = 32 * 1024;
 /// that whatever is too long is told so by a fault: hyper's own answers are bare, and for headers one
 /// that this service never gives (431). 64 KiB is the longest URI that hyper reads.
 const HEAD_BYTES: usize = (64 + 8) * 1024 + HEADER_BYTES;
-
-/// How long a connection may lie idle.
-const IDLE: Duration = Duration::from_secs(75);
 
 /// How long a client may take over a request's head.
 const HEAD: Duration = Duration::from_secs(10);
@@ -186,8 +183,7 @@ async fn serve(stream: TcpStream, peer: Option<IpAddr>, front: Front, closing: C
             .inspect_ok(move |_| answering.head_may_begin())
     });
     let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(IDLE)
+        .header_read_timeout(None)
         .max_header_size(HEAD_BYTES)
         .max_buf_size(HEAD_BYTES)
         .serve_connection(TokioIo::new(Patient::new(stream, patience, HEAD)), service);

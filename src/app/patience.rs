@@ -1,8 +1,10 @@
-//! A stream that gives its client only so long for the head of a request, and for taking what it is sent.
+//! A stream that gives its client only so long for the head of a request, for taking what it is sent, and to
+//! lie idle.
 //!
 //! hyper has one timeout for both an idle connection and a slow head. Idle may last a minute; a client
 //! that sends a byte of its head every few seconds must not hold a connection that long. Nor may one that
-//! reads nothing of an answer hold it, and a listener's place, for ever: hyper has no limit for that.
+//! reads nothing of an answer hold it, and a listener's place, for ever: hyper has no limit for that. Nor does a
+//! request that comes whole and is answered at once set a timer here: hyper's does.
 
 use std::io;
 use std::pin::Pin;
@@ -16,18 +18,26 @@ use tokio::time::{Sleep, sleep};
 /// How long a client may take nothing of what waits for it.
 const STALLED: Duration = Duration::from_secs(60);
 
+/// How long a connection may lie idle, in looks; and how long it is from one look to the next.
+const IDLE_LOOKS: u32 = 5;
+const LOOK_EVERY: Duration = Duration::from_secs(15);
+
 /// Where a connection is: even while a head is awaited, odd while a request is answered. Shared
 /// between the connection's stream and its service.
 #[derive(Clone, Debug, Default)]
 pub struct Patience(Arc<AtomicU64>);
 
-/// A stream that fails when a head that was begun is not complete in time.
+/// A stream that fails when a head that was begun is not complete in time, or none begins for 75 to 90 seconds.
 pub struct Patient<S> {
     stream: S,
     patience: Patience,
     limit: Duration,
-    /// Where the connection was when the first byte of a head came, and when that has to end.
-    begun: Option<(u64, Pin<Box<Sleep>>)>,
+    /// Where the connection was when the first byte of a head came, and once there is more to wait for, until when.
+    begun: Option<(u64, Option<Pin<Box<Sleep>>>)>,
+    /// When it is looked at next whether it lies idle.
+    look: Option<Pin<Box<Sleep>>>,
+    /// Where the connection was when it was looked at last, and how often it was there.
+    idle: (u64, u32),
     /// Until when the client has to take something, where it does not at the moment.
     stalled: Option<Pin<Box<Sleep>>>,
 }
@@ -62,8 +72,42 @@ impl<S> Patient<S> {
             patience,
             limit,
             begun: None,
+            look: None,
+            idle: (0, 0),
             stalled: None,
         }
+    }
+
+    /// Whether the head that was begun has come to the end of its time.
+    fn is_late(&mut self, awaited: Option<u64>, cx: &mut Context<'_>) -> bool {
+        match &mut self.begun {
+            Some((at, limit)) if awaited == Some(*at) => {
+                let limit = limit.get_or_insert_with(|| Box::pin(sleep(self.limit)));
+                limit.as_mut().poll(cx).is_ready()
+            }
+            _ => {
+                // A head that came whole was answered before this: no timer was made for it.
+                self.begun = None;
+                false
+            }
+        }
+    }
+
+    /// Whether nothing has come for too long, where the next head is awaited.
+    fn is_idle(&mut self, awaited: u64, cx: &mut Context<'_>) -> bool {
+        let look = self.look.get_or_insert_with(|| Box::pin(sleep(LOOK_EVERY)));
+        while look.as_mut().poll(cx).is_ready() {
+            let next = look.deadline() + LOOK_EVERY;
+            look.as_mut().reset(next);
+            self.idle = match self.idle {
+                (at, looks) if at == awaited => (at, looks + 1),
+                _ => (awaited, 0),
+            };
+            if self.idle.1 >= IDLE_LOOKS {
+                return true;
+            }
+        }
+        false
     }
 
     /// What came of writing; a failure where the client took nothing for too long.
@@ -90,23 +134,21 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let awaited = this.patience.awaited();
-        if let Some((at, limit)) = &mut this.begun {
-            if awaited != Some(*at) {
-                this.begun = None;
-            } else if limit.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-            }
+        let late = || Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        if this.is_late(awaited, cx) {
+            return late();
         }
         let before = buf.filled().len();
-        ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
-        // A head that came whole is answered before the next read, and its timer never polled.
-        if let Some(at) = awaited
-            && this.begun.is_none()
-            && buf.filled().len() > before
-        {
-            this.begun = Some((at, Box::pin(sleep(this.limit))));
+        let read = Pin::new(&mut this.stream).poll_read(cx, buf);
+        let Some(at) = awaited.filter(|_| this.begun.is_none()) else {
+            return read;
+        };
+        match read {
+            Poll::Pending if this.is_idle(at, cx) => return late(),
+            Poll::Ready(Ok(())) if buf.filled().len() > before => this.begun = Some((at, None)),
+            _ => {}
         }
-        Poll::Ready(Ok(()))
+        read
     }
 }
 
@@ -160,6 +202,34 @@ mod tests {
         stream.read_exact(&mut byte).await.unwrap();
         let error = stream.read_exact(&mut byte).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_lies_idle_ends_and_one_that_is_used_now_and_then_does_not() {
+        let (mut client, server) = duplex(64);
+        let patience = Patience::default();
+        let mut stream = Patient::new(server, patience.clone(), LIMIT);
+        let mut byte = [0; 1];
+        let using = async {
+            for _ in 0..10 {
+                tokio::time::sleep(LOOK_EVERY * IDLE_LOOKS - LIMIT).await;
+                client.write_all(b"G").await.unwrap();
+            }
+        };
+        let serving = async {
+            for _ in 0..10 {
+                stream.read_exact(&mut byte).await.unwrap();
+                patience.head_is_complete();
+                patience.head_may_begin();
+            }
+        };
+        tokio::join!(using, serving);
+        let since = tokio::time::Instant::now();
+        let error = stream.read_exact(&mut byte).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        let idle = since.elapsed();
+        assert!(idle >= LOOK_EVERY * IDLE_LOOKS, "{idle:?}");
+        assert!(idle <= LOOK_EVERY * (IDLE_LOOKS + 1), "{idle:?}");
     }
 
     #[tokio::test(start_paused = true)]
