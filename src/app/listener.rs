@@ -21,7 +21,6 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower::Service;
 use tracing::{debug, warn};
 
 /// The longest block of headers, in bytes, as they stand on the wire.
@@ -178,8 +177,7 @@ async fn serve(stream: TcpStream, peer: Option<IpAddr>, front: Front, closing: C
         }
         let answering = answering.clone();
         front
-            .clone()
-            .call(request)
+            .handle(request)
             .inspect_ok(move |_| answering.head_may_begin())
     });
     let connection = http1::Builder::new()
@@ -188,9 +186,11 @@ async fn serve(stream: TcpStream, peer: Option<IpAddr>, front: Front, closing: C
         .max_buf_size(HEAD_BYTES)
         .serve_connection(TokioIo::new(Patient::new(stream, patience, HEAD)), service);
     let mut connection = pin!(connection);
+    // Each time the connection gets on, this is looked at as well: not at what all connections share.
+    let begun = closing.begun.child_token();
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = closing.begun.cancelled() => {
+        () = begun.cancelled() => {
             connection.as_mut().graceful_shutdown();
             tokio::select! {
                 ended = connection => ended,

@@ -187,6 +187,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Clock;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
     const LIMIT: Duration = Duration::from_secs(10);
@@ -224,10 +225,11 @@ mod tests {
             }
         };
         tokio::join!(using, serving);
-        let since = tokio::time::Instant::now();
+        let clock = Clock::start();
+        let since = clock.now();
         let error = stream.read_exact(&mut byte).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-        let idle = since.elapsed();
+        let idle = clock.now().since(since);
         assert!(idle >= LOOK_EVERY * IDLE_LOOKS, "{idle:?}");
         assert!(idle <= LOOK_EVERY * (IDLE_LOOKS + 1), "{idle:?}");
     }

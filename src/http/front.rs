@@ -49,6 +49,12 @@ pub struct Front {
     router: Router,
 }
 
+/// An answer on its way.
+pub type Answering = Either<
+    Ready<Result<Response<Answer>, Infallible>>,
+    MapOk<RouteFuture<Infallible>, fn(Routed) -> Response<Answer>>,
+>;
+
 /// What is needed to answer with what is at hand.
 pub struct Quick {
     pub(super) catalog: Arc<Catalog>,
@@ -90,6 +96,20 @@ impl Front {
             router,
         }
     }
+
+    /// The answer to a request. What is at hand is answered without a clone of this: two counts that all
+    /// connections share would be changed for it, each of them by taking it away from another processor.
+    pub fn handle<B>(&self, mut request: Request<B>) -> Answering
+    where
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: Into<axum::BoxError>,
+    {
+        let quick = self.quick.as_ref();
+        match quick.and_then(|quick| quick.answer(&mut request)) {
+            Some(response) => Either::Left(ready(Ok(response))),
+            None => Either::Right(self.router.clone().call(request).map_ok(routed)),
+        }
+    }
 }
 
 impl<B> Service<Request<B>> for Front
@@ -99,21 +119,14 @@ where
 {
     type Response = Response<Answer>;
     type Error = Infallible;
-    type Future = Either<
-        Ready<Result<Self::Response, Infallible>>,
-        MapOk<RouteFuture<Infallible>, fn(Routed) -> Self::Response>,
-    >;
+    type Future = Answering;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Service::<Request<B>>::poll_ready(&mut self.router, cx)
     }
 
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let quick = self.quick.as_ref();
-        match quick.and_then(|quick| quick.answer(&mut request)) {
-            Some(response) => Either::Left(ready(Ok(response))),
-            None => Either::Right(self.router.call(request).map_ok(routed)),
-        }
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        self.handle(request)
     }
 }
 
