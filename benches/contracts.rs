@@ -73,6 +73,7 @@ impl Source for Unchanging {
     type Gone = ();
     type Cause = ();
     type Tag = ();
+    type Reading = ();
     type Fallback = ();
 
     async fn load(
@@ -126,7 +127,7 @@ impl Source for Unchanging {
         Vec::new()
     }
 
-    fn learned(&self, _: &u32, _: Known<'_, u32>, _: Moment) -> bool {
+    fn learned(&self, _: &u32, _: Known<'_, u32>, _: Option<&()>, _: Moment) -> bool {
         false
     }
 

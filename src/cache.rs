@@ -233,12 +233,24 @@ impl<S: Source> Cache<S> {
         value: S::Value,
         as_of: Moment,
     ) -> Served<S::Value> {
+        self.confirm_read(listing, key, value, as_of, None)
+    }
+
+    /// As [`Cache::confirm`], with what the source made of the value ahead.
+    pub fn confirm_read(
+        &self,
+        listing: &Listing<S>,
+        key: &S::Key,
+        value: S::Value,
+        as_of: Moment,
+        reading: Option<&S::Reading>,
+    ) -> Served<S::Value> {
         let tiers = &self.inner.tiers;
         let listed = tiers.entry(key, value, as_of, true);
         let _ = self.inner.fence.settle_or(
             &listing.0,
             key,
-            || tiers.confirm(key, &listed),
+            || tiers.confirm(key, &listed, reading),
             || tiers.still_exists(key, Known::Value(&listed), as_of),
         );
         let held = tiers.peek(key);

@@ -208,7 +208,9 @@ pub struct Catalog {
     under_way: UnderWay,
     jobs: Jobs,
     workshop: Workshop,
-    quiet: Quiet,
+    /// What a listing pass does of its own, one step after the other.
+    reading: Quiet,
+    confirming: Quiet,
     events: Events,
     contracts: Contracts,
 }
@@ -240,7 +242,8 @@ impl Catalog {
             under_way: UnderWay::default(),
             jobs: Jobs::default(),
             workshop: Workshop::default(),
-            quiet: Quiet::default(),
+            reading: Quiet::named("listing-read"),
+            confirming: Quiet::named("listing-confirm"),
             events,
         }
     }

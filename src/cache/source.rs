@@ -22,6 +22,8 @@ pub trait Source: Send + Sync + 'static {
     type Gone: Copy + Debug + Send + Sync + 'static;
     /// Who asked, for tracing: handed through to [`Source::load`].
     type Cause: Clone + Send + 'static;
+    /// What whoever has the time makes of a value before it is learned, so that learning it takes less.
+    type Reading: Send + Sync + 'static;
     /// What a stand-in for a value is made of.
     type Fallback: Debug + Send + Sync + 'static;
 
@@ -82,8 +84,14 @@ pub trait Source: Send + Sync + 'static {
     /// The key exists as of `as_of`, and this is what it holds. Returns whether that is news: whether
     /// its summary is another one than before. Called in the order facts count. A value that is
     /// [held](Known::Held) is so until the source is told otherwise: it may look at it, instead of remembering
-    /// what is in it.
-    fn learned(&self, key: &Self::Key, known: Known<'_, Self::Value>, as_of: Moment) -> bool;
+    /// what is in it. `reading` is what was made of that value before.
+    fn learned(
+        &self,
+        key: &Self::Key,
+        known: Known<'_, Self::Value>,
+        reading: Option<&Self::Reading>,
+        as_of: Moment,
+    ) -> bool;
 
     /// The key exists as of `as_of`. What it held at some time is better than nothing, where nothing is
     /// known of it.

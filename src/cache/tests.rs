@@ -53,6 +53,7 @@ impl Source for Numbers {
     type Gone = ();
     type Cause = ();
     type Tag = String;
+    type Reading = ();
     type Fallback = String;
 
     async fn load(
@@ -126,7 +127,7 @@ impl Source for Numbers {
         format!("summary of {value}").into_bytes()
     }
 
-    fn learned(&self, key: &u32, known: Known<'_, String>, as_of: Moment) -> bool {
+    fn learned(&self, key: &u32, known: Known<'_, String>, _: Option<&()>, as_of: Moment) -> bool {
         self.known.lock().unwrap().insert(*key, as_of);
         if let Known::Held(entry) = known {
             self.held.lock().unwrap().insert(*key, Arc::clone(entry));
@@ -143,7 +144,12 @@ impl Source for Numbers {
 
     fn exists(&self, key: &u32, known: Known<'_, String>, as_of: Moment) {
         let is_known = self.summaries.lock().unwrap().contains_key(key);
-        self.learned(key, if is_known { Known::Nothing } else { known }, as_of);
+        self.learned(
+            key,
+            if is_known { Known::Nothing } else { known },
+            None,
+            as_of,
+        );
     }
 
     fn lacks_summaries(&self) {

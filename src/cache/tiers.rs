@@ -223,22 +223,27 @@ impl<S: Source> Tiers<S> {
 
     /// Keeps an entry that a reader or writer asked for, at the cost of others if need be.
     pub fn keep(&self, key: &S::Key, entry: &Arc<Entry<S::Value>>) {
+        self.keep_read(key, entry, None);
+    }
+
+    /// As [`Tiers::keep`], with what the source made of the value ahead.
+    fn keep_read(&self, key: &S::Key, entry: &Arc<Entry<S::Value>>, reading: Option<&S::Reading>) {
         // Whatever is admitted here is newer than every mark there is.
         entry.set_compared(self.marks.newest());
         self.note_newest(entry.as_of());
         self.absences.remove(key);
         let (is_held, is_news) = match &self.memory {
             Some(memory) if entry.weight_bytes() <= self.config.max_entry_bytes => {
-                self.hold(memory, key, entry)
+                self.hold(memory, key, entry, reading)
             }
             Some(memory) => {
                 if let Some(before) = memory.remove(key) {
                     self.contracts.release(&before);
                     self.source.let_go(key);
                 }
-                (false, self.learned(key, entry))
+                (false, self.learned(key, entry, reading))
             }
-            None => (false, self.learned(key, entry)),
+            None => (false, self.learned(key, entry, reading)),
         };
         if is_held {
             self.journal.mark(key, Mark::Save);
@@ -255,6 +260,7 @@ impl<S: Source> Tiers<S> {
         memory: &Memory<S::Place>,
         key: &S::Key,
         entry: &Arc<Entry<S::Value>>,
+        reading: Option<&S::Reading>,
     ) -> (bool, bool) {
         // Looked up under the fence: contracts may have changed since the entry was made.
         entry.set_contract(self.contracts.number_of(|| self.source.encode_key(key)));
@@ -269,32 +275,38 @@ impl<S: Source> Tiers<S> {
             (false, None) => {}
         }
         let is_news = match kept {
-            true => (self.source).learned(key, Known::Held(entry), entry.as_of()),
-            false => self.learned(key, entry),
+            true => (self.source).learned(key, Known::Held(entry), reading, entry.as_of()),
+            false => self.learned(key, entry, reading),
         };
         self.note_evicted(evicted);
         (kept, is_news)
     }
 
     /// Tells the source of a value that is not held.
-    fn learned(&self, key: &S::Key, entry: &Entry<S::Value>) -> bool {
-        self.source.learned(key, Known::Value(entry), entry.as_of())
+    fn learned(&self, key: &S::Key, entry: &Entry<S::Value>, reading: Option<&S::Reading>) -> bool {
+        self.source
+            .learned(key, Known::Value(entry), reading, entry.as_of())
     }
 
     /// Takes in what a listing says about a key: confirms what is there, keeps what fits, and costs
-    /// no other entry its place.
-    pub fn confirm(&self, key: &S::Key, listed: &Arc<Entry<S::Value>>) {
+    /// no other entry its place. `reading` is what the source made of it ahead.
+    pub fn confirm(
+        &self,
+        key: &S::Key,
+        listed: &Arc<Entry<S::Value>>,
+        reading: Option<&S::Reading>,
+    ) {
         let as_of = listed.as_of();
         match self.peek(key) {
             Some(held) if self.source.same(&held, listed) => self.touch(key, &held, as_of),
-            Some(_) => self.keep(key, listed),
+            Some(_) => self.keep_read(key, listed, reading),
             None => {
                 let fits = |memory: &Memory<_>| memory.has_room_for(key, listed.weight_bytes());
                 if self.memory.as_ref().is_some_and(fits) {
-                    self.keep(key, listed);
+                    self.keep_read(key, listed, reading);
                 } else {
                     self.absences.remove(key);
-                    let is_news = self.learned(key, listed);
+                    let is_news = self.learned(key, listed, reading);
                     self.make_room_for_index();
                     self.mark_row(key, listed, is_news);
                 }
@@ -313,7 +325,7 @@ impl<S: Source> Tiers<S> {
         if weight > 2 * self.config.max_entry_bytes || !memory.takes(key, weight) {
             return;
         }
-        let (is_held, _) = self.hold(memory, key, &Arc::new(held.with(value, weight)));
+        let (is_held, _) = self.hold(memory, key, &Arc::new(held.with(value, weight)), None);
         if !is_held {
             self.mark_row(key, &held, false);
         }
@@ -327,7 +339,7 @@ impl<S: Source> Tiers<S> {
         self.contracts.changed(entry);
         self.note_newest(as_of);
         self.absences.remove(key);
-        self.source.learned(key, Known::Value(entry), as_of);
+        self.source.learned(key, Known::Value(entry), None, as_of);
         self.journal.mark(key, Mark::Touch);
     }
 

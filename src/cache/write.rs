@@ -77,7 +77,7 @@ impl<S: Source> Inner<S> {
                 let keep = || {
                     tiers.keep(&key, &entry);
                     // It exists as of its acceptance, whatever a listing saw that began meanwhile.
-                    tiers.source.learned(&key, Known::Value(&entry), now);
+                    tiers.source.learned(&key, Known::Value(&entry), None, now);
                 };
                 match ticket {
                     Some(ticket) => {

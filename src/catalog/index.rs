@@ -30,7 +30,7 @@ mod words;
 mod tests;
 
 pub use search::{Edge, Found, Lengthy, Patience, Run};
-pub use table::Content;
+pub use table::{Content, Reading};
 
 use super::stored::Stored;
 use crate::cache::Entry;
@@ -75,13 +75,21 @@ impl Index {
     /// The product exists as of `as_of`, with this content where it is known. Returns whether that
     /// content is news.
     pub fn insert(&self, id: &ProductId, content: Option<Content<'_>>, as_of: Moment) -> bool {
-        self.put(id, content, None, as_of)
+        self.learn(id, content, None, None, as_of)
     }
 
     /// The product exists as of `as_of`, and its body is held: its texts are read there until
     /// [`Index::let_go`]. Returns whether its content is news.
+    #[cfg(test)]
     pub fn hold(&self, id: &ProductId, held: &Held, as_of: Moment) -> bool {
-        self.put(id, Some(held.content()), Some(held), as_of)
+        self.learn(id, Some(held.content()), Some(held), None, as_of)
+    }
+
+    /// Whether this content of the product is known.
+    pub fn knows(&self, id: &ProductId, version: u64) -> bool {
+        let table = self.read();
+        let row = table.row(id.as_str()).filter(|row| !row.is_bare());
+        row.is_some_and(|row| row.version() == version)
     }
 
     /// The product's body is held no more.
@@ -91,11 +99,15 @@ impl Index {
         self.settle(&mut table, false);
     }
 
-    fn put(
+    /// The product exists as of `as_of`, with this content where it is known, and where its body is held, there
+    /// until [`Index::let_go`]. `reading` may be what was read of that content ahead. Returns whether the
+    /// content is news.
+    pub fn learn(
         &self,
         id: &ProductId,
         content: Option<Content<'_>>,
         held: Option<&Held>,
+        reading: Option<&Reading>,
         as_of: Moment,
     ) -> bool {
         if self.has_overflown() {
@@ -108,7 +120,11 @@ impl Index {
                 row.version() != content.version || (held.is_some() && row.held.is_none())
             })
         };
-        let parsed = content.filter(is_needed).and_then(Parsed::of);
+        let content = content.filter(is_needed);
+        let parsed = content.and_then(|content| match reading {
+            Some(reading) if reading.is_of(content) => Some(reading.parsed()),
+            _ => Parsed::of(content),
+        });
         let mut table = self.write();
         let known = table.rows.len();
         let is_news = table.insert(id.as_str(), parsed.as_ref(), held, as_of);

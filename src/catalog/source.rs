@@ -1,7 +1,7 @@
 //! The catalogue's side of the cache: products are loaded from the inventory, rendered once, and
 //! every fact the cache accepts about one is a fact for the index.
 
-use super::index::{Content, Index};
+use super::index::{Content, Index, Reading};
 use super::invalidate::Selector;
 use super::pages::Pages;
 use super::standing::Confirmation;
@@ -57,6 +57,7 @@ impl Source for Products {
     type Gone = StatusCode;
     type Cause = Conversation;
     type Tag = Selector;
+    type Reading = Reading;
     type Fallback = Product;
 
     async fn load(
@@ -158,11 +159,19 @@ impl Source for Products {
         stored.content().to_bytes()
     }
 
-    fn learned(&self, id: &ProductId, known: Known<'_, Stored>, as_of: Moment) -> bool {
-        match known {
-            Known::Held(entry) => self.index.hold(id, entry, as_of),
-            known => self.index.insert(id, content(known), as_of),
-        }
+    fn learned(
+        &self,
+        id: &ProductId,
+        known: Known<'_, Stored>,
+        reading: Option<&Reading>,
+        as_of: Moment,
+    ) -> bool {
+        let held = match known {
+            Known::Held(entry) => Some(entry),
+            _ => None,
+        };
+        let content = content(known);
+        self.index.learn(id, content, held, reading, as_of)
     }
 
     fn exists(&self, id: &ProductId, known: Known<'_, Stored>, as_of: Moment) {

@@ -1,11 +1,11 @@
 //! The listing pass: pages through everything the inventory has, at start and again before entries
-//! expire, decoding one page while the next is fetched.
+//! expire, taking in pages while the next one is fetched.
 
 mod quiet;
 mod sync;
+mod taking;
 
 use super::standing::Begun;
-use super::stored::Stored;
 use super::{Catalog, Refill};
 use crate::cache::Listing;
 use crate::catalog::source::Products;
@@ -13,17 +13,17 @@ use crate::clock::Moment;
 use crate::product::ProductId;
 use crate::telemetry::events::EventKind;
 use crate::telemetry::{Conversation, metrics};
-use crate::upstream::{Confirmed, RawPage, UpstreamError, Validators};
+use crate::upstream::{RawPage, UpstreamError};
 use futures_util::FutureExt;
-use jiff::Timestamp;
 pub(super) use quiet::Quiet;
 use rustc_hash::FxBuildHasher;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use sync::Course;
+use taking::TakenIn;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -35,6 +35,9 @@ const LAST_PAUSE: Duration = Duration::from_secs(30);
 
 /// After so many failures in a row, a page's cursor is given up and the pass starts over.
 const CURSOR_ATTEMPTS: u32 = 5;
+
+/// Pages that are being taken in while another is fetched: one is read while the one before it is confirmed.
+const IN_HAND: usize = 2;
 
 /// How often the log tells how far a pass is.
 const REPORT_EVERY: Duration = Duration::from_secs(5);
@@ -74,15 +77,6 @@ struct Pass {
     cause: Conversation,
     /// Products the inventory lists in a form that can not be used: what we hold of them is kept.
     unusable: BTreeSet<ProductId>,
-}
-
-/// What came of one page.
-struct TakenIn {
-    confirmed: u64,
-    skipped: u64,
-    unusable: Vec<ProductId>,
-    /// Of those confirmed, the ones that are older than what was asked for, or have no date.
-    unasked: u64,
 }
 
 /// The pass was stopped.
@@ -228,7 +222,7 @@ impl Catalog {
         });
         let mut after: Option<String> = None;
         let mut met = HashSet::new();
-        let mut decoding = None;
+        let mut in_hand = VecDeque::new();
         loop {
             let Some((page, listing)) = self.fetch(after.as_deref(), pass, stop).await? else {
                 return Ok(false);
@@ -241,15 +235,18 @@ impl Catalog {
                 warn!("The inventory's list leads back to a page it led to before");
                 return Ok(false);
             }
-            // One page is decoded, off the threads that serve, while the next is on its way.
-            let previous = decoding.replace(self.take_in(page, listing, None));
-            if !self.note_decoded(previous, pass).await {
-                return Ok(false);
+            // Off the threads that serve, while the next is on its way.
+            in_hand.push_back(self.take_in(page, listing, None));
+            let most = if next.is_none() { 0 } else { IN_HAND };
+            while in_hand.len() > most {
+                if !self.note_taken_in(in_hand.pop_front(), pass).await {
+                    return Ok(false);
+                }
+            }
+            if next.is_none() {
+                return Ok(true);
             }
             self.cache.room().await;
-            if next.is_none() {
-                return Ok(self.note_decoded(decoding.take(), pass).await);
-            }
             after = next;
         }
     }
@@ -297,63 +294,16 @@ impl Catalog {
         pause
     }
 
-    /// Decodes and takes in a page, on the thread that gives way to those that serve. `since` is from when on
-    /// what changed was asked for.
-    fn take_in(
-        self: &Arc<Self>,
-        page: RawPage,
-        listing: Listing<Products>,
-        since: Option<Timestamp>,
-    ) -> JoinHandle<Option<TakenIn>> {
-        let catalog = Arc::clone(self);
-        // One that may block waits for it.
-        tokio::task::spawn_blocking(move || {
-            let doing = Arc::clone(&catalog);
-            let take_in = move || doing.taken_in(page, &listing, since);
-            catalog.quiet.run(take_in)
-        })
-    }
-
-    fn taken_in(
+    /// Waits for a page to be taken in; false if that failed, and the page is missing.
+    async fn note_taken_in(
         &self,
-        page: RawPage,
-        listing: &Listing<Products>,
-        since: Option<Timestamp>,
-    ) -> TakenIn {
-        let decoded = page.decode(&self.inventory().config().published);
-        let now_secs = self.clock.now().as_secs();
-        let confirmed = decoded.products.len() as u64;
-        // A missing date is before every other.
-        let unasked = decoded.products.iter();
-        let unasked = unasked.filter(|product| product.updated_at < since).count() as u64;
-        for product in decoded.products {
-            let id = product.id.clone();
-            let confirmed = Confirmed {
-                product,
-                validators: Validators::default(),
-                sent_at: page.sent_at,
-            };
-            let stored = Stored::render(&confirmed, now_secs);
-            self.cache.confirm(listing, &id, stored, page.sent_at);
-        }
-        TakenIn {
-            confirmed,
-            skipped: decoded.skipped as u64,
-            unusable: decoded.unusable,
-            unasked,
-        }
-    }
-
-    /// Waits for a page to be decoded; false if that failed, and the page is missing.
-    async fn note_decoded(
-        &self,
-        decoding: Option<JoinHandle<Option<TakenIn>>>,
+        taking_in: Option<JoinHandle<Option<TakenIn>>>,
         pass: &mut Pass,
     ) -> bool {
-        let Some(decoding) = decoding else {
+        let Some(taking_in) = taking_in else {
             return true;
         };
-        let Ok(Some(taken_in)) = decoding.await else {
+        let Ok(Some(taken_in)) = taking_in.await else {
             warn!("A page of the inventory's list could not be decoded");
             return false;
         };

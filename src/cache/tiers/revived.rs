@@ -76,10 +76,10 @@ impl<S: Source> Tiers<S> {
         match (&self.memory, &found.entry) {
             (Some(memory), Some(entry)) if fits(entry) => {
                 self.note_newest(found.as_of);
-                self.hold(memory, key, entry);
+                self.hold(memory, key, entry, None);
             }
             (_, entry) => {
-                self.source.learned(key, found.known(), found.as_of);
+                self.source.learned(key, found.known(), None, found.as_of);
                 if entry.is_some() && found.is_usable && self.memory.is_some() {
                     self.journal.mark(key, Mark::Row(found.as_of, None));
                 }

@@ -9,6 +9,8 @@ use super::rows::{Rows, Slot};
 use super::summary::{Summary, Text};
 use super::words::{self, Document};
 use crate::clock::Moment;
+use crate::product::Product;
+use std::borrow::Cow;
 use std::cmp::Ordering;
 
 /// With no more rows than this an order is made on the spot.
@@ -54,6 +56,14 @@ pub struct Content<'a> {
 pub struct Parsed<'a> {
     version: u64,
     summary: Summary<'a>,
+    text: Cow<'a, words::Text>,
+}
+
+/// What was read of a product before its turn: whoever puts it into the index need not read it again.
+#[derive(Debug)]
+pub struct Reading {
+    version: u64,
+    product: Product,
     text: words::Text,
 }
 
@@ -83,12 +93,39 @@ impl<'a> Parsed<'a> {
     /// Reads a content; `None` where it is no product, which can not be.
     pub fn of(content: Content<'a>) -> Option<Self> {
         let summary = Summary::parse(content.json)?;
-        let text = document(&summary).text();
+        let text = Cow::Owned(document(&summary).text());
         Some(Self {
             version: content.version,
             summary,
             text,
         })
+    }
+}
+
+// === impl Reading ===
+
+impl Reading {
+    /// Reads a product whose rendered content is of that version.
+    pub fn of(product: Product, version: u64) -> Self {
+        let text = document(&Summary::of(&product)).text();
+        Self {
+            version,
+            product,
+            text,
+        }
+    }
+
+    /// Whether this was read of that content.
+    pub(super) fn is_of(&self, content: Content<'_>) -> bool {
+        self.version == content.version
+    }
+
+    pub(super) fn parsed(&self) -> Parsed<'_> {
+        Parsed {
+            version: self.version,
+            summary: Summary::of(&self.product),
+            text: Cow::Borrowed(&self.text),
+        }
     }
 }
 

@@ -628,6 +628,35 @@ fn a_body_is_held_on_to_only_while_it_is_held() {
 }
 
 #[test]
+fn what_was_read_ahead_counts_only_for_the_content_it_was_read_of() {
+    let index = Index::new(1 << 20);
+    let json = br#"{"id":"P-00001","name":"oak","price":{"amount":1,"currency":"EUR"}}"#;
+    let draft = |name: &str| {
+        let json = String::from_utf8_lossy(json).replace("oak", name);
+        crate::product::Draft::parse(json.as_bytes(), Some(&id(1)))
+            .unwrap()
+            .product
+    };
+    let learn = |name: &str, version, read_of| {
+        let rendered = draft(name).render(0);
+        let json = rendered.body();
+        let reading = Reading::of(draft("ahead"), read_of);
+        let content = Some(Content { version, json });
+        index.learn(&id(1), content, None, Some(&reading), Moment::default())
+    };
+    let has = |name: &str| {
+        let table = index.read();
+        let query = words::Query::parse(name);
+        table.documents.search(&query).slots().len() == 1
+    };
+    assert!(learn("oak", 1, 2));
+    assert!(has("oak") && !has("ahead"));
+    assert!(index.knows(&id(1), 1) && !index.knows(&id(1), 2));
+    assert!(learn("elm", 2, 2));
+    assert!(has("ahead") && !has("elm"));
+}
+
+#[test]
 fn a_text_is_taken_in_anew_only_where_it_is_another() {
     let index = Index::new(1 << 20);
     let long = "x".repeat(200);

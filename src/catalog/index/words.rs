@@ -65,7 +65,7 @@ pub struct Document<'a> {
 }
 
 /// What the index takes in of a document. Making it needs nothing of the index.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Text {
     /// The words, one after the other.
     words: String,
@@ -74,7 +74,7 @@ pub struct Text {
 }
 
 /// One word of a text.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Part {
     hash: u64,
     place: Range<u32>,

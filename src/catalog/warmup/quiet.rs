@@ -1,4 +1,4 @@
-//! A thread for work that nobody waits for: it gives way to those that serve.
+//! A thread for work that no request waits for: it gives way to those that serve.
 //!
 //! A listing pass keeps a processor busy for as long as it lasts. At a lower priority it takes what requests
 //! leave, and a request that comes in does not wait for a page to be decoded first.
@@ -15,34 +15,34 @@ const NICENESS: i32 = 10;
 
 type Work = Box<dyn FnOnce() + Send>;
 
-/// The thread. It starts with the first work, and ends when this is dropped.
-#[derive(Default)]
-pub(in crate::catalog) struct Quiet(Mutex<Option<Sender<Work>>>);
+/// A thread. It starts with the first work, and ends when this is dropped.
+pub(in crate::catalog) struct Quiet {
+    name: &'static str,
+    thread: Mutex<Option<Sender<Work>>>,
+}
 
 // === impl Quiet ===
 
 impl Quiet {
-    /// Does some work there and waits for it, on a thread that may block. `None` if it panicked.
-    pub fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-        let (done, result) = channel();
-        let work: Work = Box::new(move || {
-            if let Ok(made) = catch_unwind(AssertUnwindSafe(work)) {
-                let _ = done.send(made);
-            }
-        });
-        if let Err(work) = self.hand_over(work) {
-            work();
+    /// A thread of this name, which Linux cuts at 15 characters.
+    pub fn named(name: &'static str) -> Self {
+        Self {
+            name,
+            thread: Mutex::default(),
         }
-        result.recv().ok()
     }
 
-    /// Gives work to the thread; gives it back where there is none and none can be started.
-    fn hand_over(&self, work: Work) -> Result<(), Work> {
+    /// Has some work done there, behind what was begun before. Should it panic, that ends it and nothing else.
+    ///
+    /// # Errors
+    /// The work, where there is no thread and none can be started.
+    pub fn begin(&self, work: impl FnOnce() + Send + 'static) -> Result<(), Work> {
         // Holds nothing but the way to the thread: a panic elsewhere can not leave it half changed.
-        let mut thread = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        let work: Work = Box::new(work);
         let sender = match thread.take() {
             Some(sender) => sender,
-            None => match start() {
+            None => match start(self.name) {
                 Ok(sender) => sender,
                 Err(_) => return Err(work),
             },
@@ -53,18 +53,19 @@ impl Quiet {
     }
 }
 
-fn start() -> std::io::Result<Sender<Work>> {
+fn start(name: &str) -> std::io::Result<Sender<Work>> {
     let (sender, work): (_, Receiver<Work>) = channel();
     let run = move || {
         // On Linux this is about the calling thread alone.
         if let Err(error) = rustix::process::nice(NICENESS) {
             warn!(%error, "Listing passes run at the priority of requests");
         }
-        work.into_iter().for_each(|work| work());
+        for work in work {
+            // Whoever waits for what it makes sees that it does not come.
+            let _ = catch_unwind(AssertUnwindSafe(work));
+        }
     };
-    thread::Builder::new()
-        .name("listing".to_owned())
-        .spawn(run)?;
+    thread::Builder::new().name(name.to_owned()).spawn(run)?;
     Ok(sender)
 }
 
@@ -76,21 +77,43 @@ mod tests {
         rustix::process::nice(0).unwrap()
     }
 
+    fn made<T: Send + 'static>(
+        quiet: &Quiet,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        let (done, result) = channel();
+        let begun = quiet.begin(move || done.send(work()).unwrap());
+        assert!(begun.is_ok());
+        result.recv().ok()
+    }
+
     #[test]
     fn work_is_done_on_one_thread_that_gives_way() {
-        let quiet = Quiet::default();
+        let quiet = Quiet::named("quiet");
         let before = niceness();
         let name = || thread::current().name().map(str::to_owned);
-        assert_eq!(quiet.run(name).flatten().as_deref(), Some("listing"));
-        assert_eq!(quiet.run(niceness), Some((before + NICENESS).min(19)));
+        assert_eq!(made(&quiet, name).flatten().as_deref(), Some("quiet"));
+        assert_eq!(made(&quiet, niceness), Some((before + NICENESS).min(19)));
         assert_eq!(niceness(), before, "of its own, not of the process");
     }
 
     #[test]
     fn work_that_panics_costs_its_result_alone() {
-        let quiet = Quiet::default();
-        let first = quiet.run(|| thread::current().id());
-        assert_eq!(quiet.run(|| -> u32 { panic!("planted") }), None);
-        assert_eq!(quiet.run(|| thread::current().id()), first);
+        let quiet = Quiet::named("quiet");
+        let first = made(&quiet, || thread::current().id());
+        assert_eq!(made(&quiet, || -> u32 { panic!("planted") }), None);
+        assert_eq!(made(&quiet, || thread::current().id()), first);
+    }
+
+    #[test]
+    fn work_is_done_in_the_order_in_which_it_was_begun() {
+        let quiet = Quiet::named("quiet");
+        let (done, results) = channel();
+        for number in 0..100 {
+            let done = done.clone();
+            assert!(quiet.begin(move || done.send(number).unwrap()).is_ok());
+        }
+        drop(done);
+        assert!(results.into_iter().eq(0..100));
     }
 }

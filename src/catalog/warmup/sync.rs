@@ -2,7 +2,8 @@
 //! date. That says nothing about what is gone, nor about the rest: removing, and confirming the whole,
 //! is left to passes.
 
-use super::{Catalog, TakenIn};
+use super::Catalog;
+use super::taking::TakenIn;
 use crate::clock::Moment;
 use crate::telemetry::events::EventKind;
 use crate::telemetry::{Conversation, metrics};

@@ -1,0 +1,107 @@
+//! Taking in a page, on two threads that give way to those that serve: one reads products and makes of them
+//! what needs no lock, the other confirms them. So two processors work on a pass, each page in its turn.
+
+use super::Catalog;
+use crate::cache::Listing;
+use crate::catalog::index::Reading;
+use crate::catalog::source::Products;
+use crate::catalog::stored::Stored;
+use crate::clock::Moment;
+use crate::product::{Product, ProductId};
+use crate::upstream::{Confirmed, RawPage, Validators};
+use jiff::Timestamp;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use tokio::task::JoinHandle;
+
+/// What came of one page.
+pub(super) struct TakenIn {
+    pub confirmed: u64,
+    pub skipped: u64,
+    pub unusable: Vec<ProductId>,
+    /// Of those confirmed, the ones that are older than what was asked for, or have no date.
+    pub unasked: u64,
+}
+
+/// A product as it is held, with what the index wants to know of it where that is news.
+struct Rendered {
+    id: ProductId,
+    stored: Stored,
+    reading: Option<Reading>,
+}
+
+// === impl Catalog ===
+
+impl Catalog {
+    /// Reads and takes in a page, behind those before it. `since` is from when on what changed was asked for.
+    /// `None` where that broke off.
+    pub(super) fn take_in(
+        self: &Arc<Self>,
+        page: RawPage,
+        listing: Listing<Products>,
+        since: Option<Timestamp>,
+    ) -> JoinHandle<Option<TakenIn>> {
+        let catalog = Arc::clone(self);
+        let (done, taken_in) = channel();
+        let begun = self.reading.begin(move || {
+            let (rendered, taken_in) = catalog.rendered(&page, since);
+            let (sent_at, confirming) = (page.sent_at, Arc::clone(&catalog));
+            let begun = catalog.confirming.begin(move || {
+                confirming.confirm_all(&listing, rendered, sent_at);
+                let _ = done.send(taken_in);
+            });
+            if let Err(confirm) = begun {
+                confirm();
+            }
+        });
+        // One that may block waits for it.
+        tokio::task::spawn_blocking(move || {
+            if let Err(take_in) = begun {
+                take_in();
+            }
+            taken_in.recv().ok()
+        })
+    }
+
+    fn rendered(&self, page: &RawPage, since: Option<Timestamp>) -> (Vec<Rendered>, TakenIn) {
+        let decoded = page.decode(&self.inventory().config().published);
+        let now_secs = self.clock.now().as_secs();
+        // A missing date is before every other.
+        let unasked = decoded.products.iter();
+        let unasked = unasked.filter(|product| product.updated_at < since).count() as u64;
+        let taken_in = TakenIn {
+            confirmed: decoded.products.len() as u64,
+            skipped: decoded.skipped as u64,
+            unusable: decoded.unusable,
+            unasked,
+        };
+        let products = decoded.products.into_iter();
+        let rendered = products.map(|product| self.render(product, page.sent_at, now_secs));
+        (rendered.collect(), taken_in)
+    }
+
+    fn render(&self, product: Product, sent_at: Moment, now_secs: u64) -> Rendered {
+        let id = product.id.clone();
+        let confirmed = Confirmed {
+            product,
+            validators: Validators::default(),
+            sent_at,
+        };
+        let stored = Stored::render(&confirmed, now_secs);
+        let version = stored.content().version;
+        let is_news = !self.index().knows(&id, version);
+        let reading = is_news.then(|| Reading::of(confirmed.product, version));
+        Rendered {
+            id,
+            stored,
+            reading,
+        }
+    }
+
+    fn confirm_all(&self, listing: &Listing<Products>, rendered: Vec<Rendered>, sent_at: Moment) {
+        for product in rendered {
+            let (stored, reading) = (product.stored, product.reading.as_ref());
+            (self.cache).confirm_read(listing, &product.id, stored, sent_at, reading);
+        }
+    }
+}
