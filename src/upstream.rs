@@ -313,9 +313,11 @@ impl Inventory {
                 other => break other?,
             }
         };
-        let page = answer.read(|json| page::behind(json, after))?;
+        let page = answer.read_whole(|body| page::behind(body, after))?;
+        let items = page.items.iter();
+        let items = items.map(|item| answer.body().slice_ref(item.get().as_bytes()));
         Ok(RawPage {
-            items: page.items,
+            items: items.collect(),
             after: page.after,
             sent_at: answer.sent_at,
         })
@@ -366,7 +368,7 @@ impl Inventory {
     /// Reads the product of an answer, which must be the one asked for.
     fn confirm(&self, answer: &Answer, id: Option<&ProductId>) -> Result<Confirmed, UpstreamError> {
         let product = answer.read(|json| {
-            let product = wire::product(json, &self.config.published);
+            let product = wire::product(json.get(), &self.config.published);
             let product = product.map_err(|error| format!("its product breaks a rule: {error}"))?;
             match id {
                 Some(id) if *id != product.id => Err("it is another product".to_owned()),

@@ -1,6 +1,7 @@
 //! Everything the cache knows, changed together. Each method runs under the write fence, so memory,
 //! absences, the source's own index and the store's marks see the same facts in the same order.
 
+mod listed;
 mod revived;
 
 use super::absence::{Absence, Absences};
@@ -286,32 +287,6 @@ impl<S: Source> Tiers<S> {
     fn learned(&self, key: &S::Key, entry: &Entry<S::Value>, reading: Option<&S::Reading>) -> bool {
         self.source
             .learned(key, Known::Value(entry), reading, entry.as_of())
-    }
-
-    /// Takes in what a listing says about a key: confirms what is there, keeps what fits, and costs
-    /// no other entry its place. `reading` is what the source made of it ahead.
-    pub fn confirm(
-        &self,
-        key: &S::Key,
-        listed: &Arc<Entry<S::Value>>,
-        reading: Option<&S::Reading>,
-    ) {
-        let as_of = listed.as_of();
-        match self.peek(key) {
-            Some(held) if self.source.same(&held, listed) => self.touch(key, &held, as_of),
-            Some(_) => self.keep_read(key, listed, reading),
-            None => {
-                let fits = |memory: &Memory<_>| memory.has_room_for(key, listed.weight_bytes());
-                if self.memory.as_ref().is_some_and(fits) {
-                    self.keep_read(key, listed, reading);
-                } else {
-                    self.absences.remove(key);
-                    let is_news = self.learned(key, listed, reading);
-                    self.make_room_for_index();
-                    self.mark_row(key, listed, is_news);
-                }
-            }
-        }
     }
 
     /// Replaces a held value by one of the same content that holds more, as `enrich` makes it, where

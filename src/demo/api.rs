@@ -296,7 +296,7 @@ fn accept(
     members.insert("updatedAt".to_owned(), now.clone());
     members.insert("createdAt".to_owned(), created.unwrap_or(now));
     let json = serde_json::value::to_raw_value(&members).map_err(|e| invalid(e.to_string()))?;
-    let product = wire::product(&json, &PublishedMembers::None);
+    let product = wire::product(json.get(), &PublishedMembers::None);
     let product = product.map_err(|error| invalid(error.to_string()))?;
     let kept = Kept {
         body: Bytes::copy_from_slice(json.get().as_bytes()),

@@ -95,6 +95,22 @@ impl Answer {
         self.accept(json(&self.response).and_then(read))
     }
 
+    /// As [`Answer::read`], but the body is looked at as it is, once: whether it is JSON at all is asked only
+    /// where `read` can not make anything of it.
+    ///
+    /// # Errors
+    /// As [`Answer::read`].
+    pub(super) fn read_whole<'a, T>(
+        &'a self,
+        read: impl FnOnce(&'a [u8]) -> Result<T, String>,
+    ) -> Result<T, UpstreamError> {
+        let result = match is_usable_type(&self.response) {
+            true => read(self.response.body()),
+            false => Err(String::new()),
+        };
+        self.accept(result.map_err(|what| json(&self.response).err().unwrap_or(what)))
+    }
+
     /// Reports whether the answer could be used.
     pub(super) fn accept<T>(&self, result: Result<T, String>) -> Result<T, UpstreamError> {
         // Anything but a 2xx was judged by its status already.

@@ -4,7 +4,7 @@ use super::wire;
 use crate::clock::Moment;
 use crate::product::{Cursor, InvalidProduct, Product, ProductId, PublishedMembers};
 use crate::telemetry::metrics;
-use serde_json::value::RawValue;
+use bytes::Bytes;
 
 /// So many of a page's skipped products are named in the log.
 const NAMED_IN_LOG: usize = 5;
@@ -13,8 +13,8 @@ const NAMED_IN_LOG: usize = 5;
 /// left to [`RawPage::decode`], so that it can run beside the fetch of the next page.
 #[derive(Debug)]
 pub struct RawPage {
-    /// The products, each still JSON text.
-    pub items: Vec<Box<RawValue>>,
+    /// The products, each still JSON text: parts of the one body.
+    pub(super) items: Vec<Bytes>,
     /// Cursor of the next page; `None` on the last one.
     pub after: Option<String>,
     /// When the request was sent.
@@ -44,6 +44,8 @@ impl RawPage {
         };
         let mut named = Vec::new();
         for (at, item) in self.items.iter().enumerate() {
+            // Parts of a text, cut where one of its values begins or ends.
+            let item = std::str::from_utf8(item).unwrap_or_default();
             match wire::product(item, published) {
                 Ok(product) => page.products.push(product),
                 Err(error) => {
@@ -69,8 +71,9 @@ impl RawPage {
 }
 
 /// A page of the list that lies behind `after`.
-pub(super) fn behind(json: &RawValue, after: Option<&str>) -> Result<wire::Page, String> {
-    let page = wire::page(json)?;
+pub(super) fn behind<'a>(body: &'a [u8], after: Option<&str>) -> Result<wire::Page<'a>, String> {
+    let text = std::str::from_utf8(body).map_err(|_| "its body is not UTF-8")?;
+    let page = wire::page(text)?;
     match page.after.as_deref() {
         Some(next) if Some(next) == after => Err("the list's cursor does not advance".to_owned()),
         Some(next) if Cursor::upstream(next).is_none() => {
@@ -81,7 +84,7 @@ pub(super) fn behind(json: &RawValue, after: Option<&str>) -> Result<wire::Page,
 }
 
 /// Says which product breaks which rule, in words that are safe in a log.
-fn named_in_log(at: usize, item: &RawValue, error: &InvalidProduct) -> String {
+fn named_in_log(at: usize, item: &str, error: &InvalidProduct) -> String {
     match wire::product_id(item) {
         Some(id) => format!("{id}: {error}"),
         None => format!("number {at} of the page: {error}"),
@@ -100,9 +103,8 @@ mod tests {
             "7",
             r#"{"id":"c","name":"C","price":{"amount":1,"currency":"EUR"}}"#,
         ];
-        let raw = |text: &str| RawValue::from_string(text.to_owned()).unwrap();
         let page = RawPage {
-            items: items.map(raw).into(),
+            items: items.map(|item| Bytes::from_static(item.as_bytes())).into(),
             after: None,
             sent_at: Moment::default(),
         };
@@ -125,8 +127,7 @@ mod tests {
                 "number 3 of the page: member `price` is missing",
             ),
         ] {
-            let item = RawValue::from_string(text.to_owned()).unwrap();
-            assert_eq!(named_in_log(3, &item, &error), expected);
+            assert_eq!(named_in_log(3, text, &error), expected);
         }
     }
 }

@@ -4,6 +4,8 @@
 //! `PUBLISHED_MEMBERS` names them: then they go under `attributes`. An optional member of the
 //! wrong type or value is dropped; a product that breaks a required member is not usable.
 
+mod exact;
+
 use crate::product::{
     Attributes, Draft, InvalidProduct, Price, Product, ProductId, PublishedMembers, Status,
     parse_timestamp,
@@ -18,9 +20,9 @@ use std::fmt;
 
 /// One page of the list, as far as its paging.
 #[derive(Debug)]
-pub struct Page {
+pub struct Page<'a> {
     /// The products, each still JSON text.
-    pub items: Vec<Box<RawValue>>,
+    pub items: Vec<&'a RawValue>,
     /// Cursor of the next page; `None` on the last one.
     pub after: Option<String>,
 }
@@ -67,20 +69,23 @@ struct WirePrice<'a> {
 }
 
 #[derive(Deserialize)]
-struct Envelope {
-    data: Vec<Box<RawValue>>,
-    paging: Paging,
+struct Envelope<'a> {
+    #[serde(borrow)]
+    data: Vec<&'a RawValue>,
+    #[serde(borrow)]
+    paging: Paging<'a>,
 }
 
 #[derive(Deserialize)]
-struct Paging {
-    cursors: Cursors,
+struct Paging<'a> {
+    #[serde(borrow)]
+    cursors: Cursors<'a>,
 }
 
 #[derive(Deserialize)]
-struct Cursors {
-    #[serde(default)]
-    after: Option<Box<RawValue>>,
+struct Cursors<'a> {
+    #[serde(borrow, default)]
+    after: Option<&'a RawValue>,
 }
 
 // === impl Sorter ===
@@ -139,8 +144,16 @@ impl<'de> Visitor<'de> for Sorter<'_> {
 /// # Errors
 /// The required member that is missing or broken: `id` (a string, or an integer, that follows the
 /// pattern of ids), `name` (not empty), `price` with an integer `amount` and an ISO 4217 `currency`.
-pub fn product(json: &RawValue, published: &PublishedMembers) -> Result<Product, InvalidProduct> {
-    let mut reader = serde_json::Deserializer::from_str(json.get());
+pub fn product(json: &str, published: &PublishedMembers) -> Result<Product, InvalidProduct> {
+    match exact::product(json, published) {
+        Some(product) => Ok(product),
+        None => tolerant(json, published),
+    }
+}
+
+/// Reads a product member by member.
+fn tolerant(json: &str, published: &PublishedMembers) -> Result<Product, InvalidProduct> {
+    let mut reader = serde_json::Deserializer::from_str(json);
     let members = Sorter(published)
         .deserialize(&mut reader)
         .map_err(|_| broken("product", "must be an object"))?;
@@ -164,23 +177,23 @@ pub fn product(json: &RawValue, published: &PublishedMembers) -> Result<Product,
 }
 
 /// The id of a product, where that at least can be read: for logs.
-pub fn product_id(json: &RawValue) -> Option<ProductId> {
+pub fn product_id(json: &str) -> Option<ProductId> {
     let members = Sorter(&PublishedMembers::None)
-        .deserialize(&mut serde_json::Deserializer::from_str(json.get()))
+        .deserialize(&mut serde_json::Deserializer::from_str(json))
         .ok()?;
     id(members.id).ok()
 }
 
-/// Reads a page of the list.
+/// Reads a page of the list, in one pass.
 ///
 /// # Errors
 /// What is wrong with its envelope. Without `paging.cursors` a page is not usable: taking it for
 /// the last one would make all products behind it look deleted.
-pub fn page(json: &RawValue) -> Result<Page, &'static str> {
+pub fn page(json: &str) -> Result<Page<'_>, &'static str> {
     const RULE: &str = "the list is not {\"data\":[…],\"paging\":{\"cursors\":{\"after\":…}}}";
-    let envelope: Envelope = serde_json::from_str(json.get()).map_err(|_| RULE)?;
+    let envelope: Envelope<'_> = serde_json::from_str(json).map_err(|_| RULE)?;
     let after = match envelope.paging.cursors.after {
-        Some(after) => Some(text_or_integer(&after).ok_or("the list's cursor is not a string")?),
+        Some(after) => Some(text_or_integer(after).ok_or("the list's cursor is not a string")?),
         None => None,
     };
     Ok(Page {

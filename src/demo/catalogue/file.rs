@@ -215,9 +215,9 @@ fn item(json: &RawValue) -> Result<Item, InvalidProduct> {
         .get("price")
         .is_none_or(|price| price.get().starts_with('{'));
     let product = if is_own_shape {
-        wire::product(json, &PublishedMembers::All)?
+        wire::product(json.get(), &PublishedMembers::All)?
     } else {
-        wire::product(&in_own_shape(members)?, &PublishedMembers::All)?
+        wire::product(in_own_shape(members)?.get(), &PublishedMembers::All)?
     };
     if product.price.amount < 0 {
         return Err(broken("price.amount", "must not be negative"));
