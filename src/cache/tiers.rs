@@ -4,6 +4,8 @@
 mod listed;
 mod revived;
 
+pub(super) use revived::Revived;
+
 use super::absence::{Absence, Absences};
 use super::contracts::{Contracts, Governing};
 use super::entry::Entry;

@@ -11,13 +11,13 @@ use crate::clock::Moment;
 use std::sync::Arc;
 
 /// What came back from disk of a key.
-pub(in crate::cache) struct Revived<'a, V> {
+pub(in crate::cache) struct Revived<V> {
     /// As of when the key existed.
     pub as_of: Moment,
     /// The value, if it may still answer or not.
     entry: Option<Arc<Entry<V>>>,
     is_usable: bool,
-    summary: Option<&'a [u8]>,
+    summary: Option<Vec<u8>>,
 }
 
 // === impl Tiers ===
@@ -25,19 +25,21 @@ pub(in crate::cache) struct Revived<'a, V> {
 impl<S: Source> Tiers<S> {
     /// Makes of what lies on disk what it was, with its true age; `clean` tells whether the store was
     /// left in order.
-    pub fn revive<'a>(
+    pub fn revive(
         &self,
         key: &S::Key,
         row: Row,
-        content: Option<&'a [u8]>,
+        content: Option<&[u8]>,
         now: Moment,
         clean: bool,
-    ) -> Revived<'a, S::Value> {
+    ) -> Revived<S::Value> {
         let mut revived = Revived {
             as_of: row.as_of.min(now),
             entry: None,
             is_usable: false,
-            summary: content.filter(|_| matches!(row.content, Content::Summary(_))),
+            summary: content
+                .filter(|_| matches!(row.content, Content::Summary(_)))
+                .map(<[u8]>::to_vec),
         };
         let value = content.filter(|_| matches!(row.content, Content::Value(_)));
         let Some(value) = value.and_then(|value| self.source.decode(value)) else {
@@ -62,7 +64,7 @@ impl<S: Source> Tiers<S> {
     }
 
     /// Brings a key back from the store: its value only where nothing newer is known, and room is left.
-    pub fn restore(&self, key: &S::Key, found: &Revived<'_, S::Value>) {
+    pub fn restore(&self, key: &S::Key, found: &Revived<S::Value>) {
         if self.peek(key).is_some() {
             return;
         }
@@ -90,7 +92,7 @@ impl<S: Source> Tiers<S> {
 
     /// A stored row that something newer speaks against, or that was invalidated with all others: its
     /// value must go, but that the key exists still counts, unless that is what was contradicted.
-    pub fn refuse_restored(&self, key: &S::Key, found: &Revived<'_, S::Value>) {
+    pub fn refuse_restored(&self, key: &S::Key, found: &Revived<S::Value>) {
         match self.journal.pending(key) {
             Some(Mark::Remove) => return,
             Some(_) => {}
@@ -103,9 +105,9 @@ impl<S: Source> Tiers<S> {
 
 // === impl Revived ===
 
-impl<V> Revived<'_, V> {
+impl<V> Revived<V> {
     fn known(&self) -> Known<'_, V> {
-        match (&self.entry, self.summary) {
+        match (&self.entry, &self.summary) {
             (Some(entry), _) => Known::Value(entry),
             (None, Some(summary)) => Known::Summary(summary),
             (None, None) => Known::Nothing,

@@ -7,10 +7,16 @@ use crate::cache::marks::MARKS_RECORD;
 use crate::cache::record::FORMAT;
 use crate::cache::status::Offer;
 use crate::cache::store::{Disk, Scan, StoreError, classify_io};
+use crate::cache::tiers::Revived;
 use crate::cache::{Restored, Source, StoreStatus};
 use crate::telemetry::metrics;
 use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
 use tracing::{info, warn};
+
+/// Rows that are handed over at once when a store is read, and how often before they are taken.
+const BATCH: usize = 256;
+const BATCHES: usize = 8;
 
 impl<S: Source> Writer<S> {
     /// Opens the current generation and restores from it, or starts a fresh one in its place.
@@ -243,18 +249,7 @@ impl<S: Source> Writer<S> {
             ticket: Arc::clone(ticket),
         }));
         self.shared.set_status(StoreStatus::Restoring);
-        let now = self.clock.now();
-        let scanned = disk.scan(|bytes, row, value| {
-            if let Some(key) = self.tiers.source.decode_key(bytes) {
-                let found = self.tiers.revive(&key, row, value, now, clean);
-                let _ = self.fence.settle_or(
-                    ticket,
-                    &key,
-                    || self.tiers.restore(&key, &found),
-                    || self.tiers.refuse_restored(&key, &found),
-                );
-            }
-        });
+        let scanned = self.take_in(disk, ticket, clean);
         self.shared.offer(None);
         let scan = scanned
             .as_ref()
@@ -273,6 +268,48 @@ impl<S: Source> Writer<S> {
             note: self.note.clone(),
         });
         scanned.map(|_| ())
+    }
+
+    /// Reads the whole store, and takes it in on another thread: while one waits for the disk and decodes, the
+    /// other has the index's work.
+    fn take_in(&self, disk: &Disk, ticket: &Ticket<S>, clean: bool) -> Result<Scan, StoreError> {
+        let (tiers, now) = (&self.tiers, self.clock.now());
+        let (sender, batches) = sync_channel::<Vec<(S::Key, Revived<S::Value>)>>(BATCHES);
+        let take_in = || {
+            for (key, found) in batches.into_iter().flatten() {
+                let _ = self.fence.settle_or(
+                    ticket,
+                    &key,
+                    || tiers.restore(&key, &found),
+                    || tiers.refuse_restored(&key, &found),
+                );
+            }
+        };
+        std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().name("cache-restore".to_owned());
+            let taking_in = thread
+                .spawn_scoped(scope, take_in)
+                .map_err(|error| StoreError::Unusable(error.kind().to_string()))?;
+            let mut batch = Vec::new();
+            let scanned = disk.scan(|bytes, row, value| {
+                if let Some(key) = tiers.source.decode_key(bytes) {
+                    let found = tiers.revive(&key, row, value, now, clean);
+                    batch.push((key, found));
+                }
+                if batch.len() >= BATCH {
+                    // Where nobody takes it, that is told below.
+                    let _ = sender.send(std::mem::take(&mut batch));
+                }
+            });
+            let _ = sender.send(batch);
+            drop(sender);
+            match taking_in.join() {
+                Ok(()) => scanned,
+                Err(_) => Err(StoreError::Corrupt(
+                    "restoring from it broke off".to_owned(),
+                )),
+            }
+        })
     }
 
     fn tell(&self, scan: Scan, expected: u64, lost: bool, clean: bool) {
