@@ -44,6 +44,9 @@ pub enum Refused {
     Outdated,
 }
 
+/// Room for so many facts is kept where there are none.
+const KEPT_ROOM: usize = 1024;
+
 struct State<K, F> {
     /// Counts tickets and facts; each gets a number of its own.
     now: u64,
@@ -199,6 +202,13 @@ impl<K: Clone + Eq + Hash, F: Clone> Fence<K, F> {
     pub fn remembered(&self) -> usize {
         self.lock().facts.len()
     }
+
+    /// For how many facts there is room.
+    #[cfg(test)]
+    pub fn room(&self) -> usize {
+        let state = self.lock();
+        state.facts.capacity().max(state.recorded.capacity())
+    }
 }
 
 impl<K: Clone + Eq + Hash, F> Fence<K, F> {
@@ -291,6 +301,9 @@ impl<K: Clone + Eq + Hash, F> State<K, F> {
         let Some(oldest) = self.out.first().copied() else {
             self.facts.clear();
             self.recorded.clear();
+            // What was remembered beside a listing of everything is not needed again soon.
+            self.facts.shrink_to(KEPT_ROOM);
+            self.recorded.shrink_to(KEPT_ROOM);
             return;
         };
         while let Some((at, key)) = self.recorded.pop_front_if(|(at, _)| *at <= oldest) {

@@ -1160,12 +1160,14 @@ async fn a_directory_that_can_not_be_used_leaves_a_service_without_a_store() {
 async fn an_idle_fence_remembers_nothing() {
     let bench = Bench::new(Numbers::of(&[(1, "one")]), |_| {});
     let listing = bench.cache.begin_listing();
-    for key in 0..100 {
+    for key in 0..5_000 {
         bench.put(key, "value").await;
     }
-    assert_eq!(bench.cache.inner.fence.remembered(), 100);
+    assert_eq!(bench.cache.inner.fence.remembered(), 5_000);
     drop(listing);
     assert_eq!(bench.cache.inner.fence.remembered(), 0);
+    let room = bench.cache.inner.fence.room();
+    assert!(room < 2_000, "{room}");
 }
 
 fn copy_dir(from: &Path, to: &Path) {
