@@ -19,7 +19,10 @@ use axum::extract::Request;
 use axum::routing::get;
 use bytes::Bytes;
 use divan::{AllocProfiler, Bencher, Divan};
-use http::header::{ACCEPT, ETAG, HOST, IF_NONE_MATCH, USER_AGENT};
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, ETAG, HOST, IF_MATCH, IF_MODIFIED_SINCE,
+    IF_NONE_MATCH, IF_UNMODIFIED_SINCE, USER_AGENT,
+};
 use http::{HeaderValue, StatusCode};
 use http_body_util::BodyExt;
 use product_catalog::app::App;
@@ -49,6 +52,16 @@ const PRODUCTS_IN_TEST: usize = 100;
 /// The product that is asked for again and again.
 const PRODUCT: &str = "/products/P-000042";
 
+/// A date behind all that happens here.
+const LATER: &str = "Fri, 01 Jan 2100 00:00:00 GMT";
+
+/// Tags of other products, one of them weak.
+const OTHERS: &str = "\"aaaa\", \"bbbb\", W/\"cccc\", \"dddd\", \"eeee\"";
+
+/// What Firefox says that it takes.
+const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+const CODINGS: &str = "gzip, deflate, br, zstd";
+
 /// A warm service, and what is asked of it.
 struct Stage {
     runtime: Runtime,
@@ -70,6 +83,10 @@ enum Asked {
     HitAnywhere,
     /// One product, with its entity tag.
     NotModified,
+    /// The same with every condition there is: many tags of which none is its own, and dates that say no.
+    Conditions,
+    /// The same with what a browser says of languages, forms and codings; answered in a coding that is kept.
+    Negotiated,
     /// A page of 20 products.
     Page,
     /// A product that is known not to exist.
@@ -79,18 +96,22 @@ enum Asked {
 // === impl Asked ===
 
 impl Asked {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 8] = [
         Self::Bare,
         Self::Hit,
         Self::HitAnywhere,
         Self::NotModified,
+        Self::Conditions,
+        Self::Negotiated,
         Self::Page,
         Self::Negative,
     ];
 
     fn path(self, stage: &Stage, random: &mut fastrand::Rng) -> String {
         match self {
-            Self::Bare | Self::Hit | Self::NotModified => PRODUCT.to_owned(),
+            Self::Bare | Self::Hit | Self::NotModified | Self::Conditions | Self::Negotiated => {
+                PRODUCT.to_owned()
+            }
             Self::HitAnywhere => format!("/products/P-{:06}", random.usize(1..=stage.products)),
             Self::Page => "/products?limit=20".to_owned(),
             Self::Negative => "/products/no-such-product".to_owned(),
@@ -108,6 +129,15 @@ impl Asked {
             .header(ACCEPT, HeaderValue::from_static("*/*"));
         let request = match self {
             Self::NotModified => request.header(IF_NONE_MATCH, stage.etag.clone()),
+            Self::Conditions => request
+                .header(IF_MATCH, HeaderValue::from_static("*"))
+                .header(IF_UNMODIFIED_SINCE, HeaderValue::from_static(LATER))
+                .header(IF_NONE_MATCH, HeaderValue::from_static(OTHERS))
+                .header(IF_MODIFIED_SINCE, HeaderValue::from_static(LATER)),
+            Self::Negotiated => request
+                .header(ACCEPT, HeaderValue::from_static(BROWSER))
+                .header(ACCEPT_LANGUAGE, HeaderValue::from_static("en-GB,en;q=0.5"))
+                .header(ACCEPT_ENCODING, HeaderValue::from_static(CODINGS)),
             _ => request,
         }
         .body(Body::empty())?;
@@ -118,7 +148,12 @@ impl Asked {
 
     fn status(self) -> StatusCode {
         match self {
-            Self::Bare | Self::Hit | Self::HitAnywhere | Self::Page => StatusCode::OK,
+            Self::Bare
+            | Self::Hit
+            | Self::HitAnywhere
+            | Self::Conditions
+            | Self::Negotiated
+            | Self::Page => StatusCode::OK,
             Self::NotModified => StatusCode::NOT_MODIFIED,
             Self::Negative => StatusCode::NOT_FOUND,
         }
@@ -132,6 +167,8 @@ impl fmt::Display for Asked {
             Self::Hit => "hit",
             Self::HitAnywhere => "hit_anywhere",
             Self::NotModified => "not_modified_304",
+            Self::Conditions => "all_conditions",
+            Self::Negotiated => "negotiated",
             Self::Page => "page_of_20",
             Self::Negative => "negative_404",
         })
