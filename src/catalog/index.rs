@@ -122,7 +122,7 @@ impl Index {
         };
         let content = content.filter(is_needed);
         let parsed = content.and_then(|content| match reading {
-            Some(reading) if reading.is_of(content) => Some(reading.parsed()),
+            Some(reading) if reading.is_of(content) => reading.parsed(content.json),
             _ => Parsed::of(content),
         });
         let mut table = self.write();

@@ -63,7 +63,6 @@ pub struct Parsed<'a> {
 #[derive(Debug)]
 pub struct Reading {
     version: u64,
-    product: Product,
     text: words::Text,
 }
 
@@ -106,13 +105,9 @@ impl<'a> Parsed<'a> {
 
 impl Reading {
     /// Reads a product whose rendered content is of that version.
-    pub fn of(product: Product, version: u64) -> Self {
-        let text = document(&Summary::of(&product)).text();
-        Self {
-            version,
-            product,
-            text,
-        }
+    pub fn of(product: &Product, version: u64) -> Self {
+        let text = document(&Summary::of(product)).text();
+        Self { version, text }
     }
 
     /// Whether this was read of that content.
@@ -120,12 +115,13 @@ impl Reading {
         self.version == content.version
     }
 
-    pub(super) fn parsed(&self) -> Parsed<'_> {
-        Parsed {
+    /// With what else is asked of that content, `json`: a row finds its texts in the body they were read from.
+    pub(super) fn parsed<'a>(&'a self, json: &'a [u8]) -> Option<Parsed<'a>> {
+        Some(Parsed {
             version: self.version,
-            summary: Summary::of(&self.product),
+            summary: Summary::parse(json)?,
             text: Cow::Borrowed(&self.text),
-        }
+        })
     }
 }
 

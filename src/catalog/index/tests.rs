@@ -640,7 +640,7 @@ fn what_was_read_ahead_counts_only_for_the_content_it_was_read_of() {
     let learn = |name: &str, version, read_of| {
         let rendered = draft(name).render(0);
         let json = rendered.body();
-        let reading = Reading::of(draft("ahead"), read_of);
+        let reading = Reading::of(&draft("ahead"), read_of);
         let content = Some(Content { version, json });
         index.learn(&id(1), content, None, Some(&reading), Moment::default())
     };
@@ -654,6 +654,33 @@ fn what_was_read_ahead_counts_only_for_the_content_it_was_read_of() {
     assert!(index.knows(&id(1), 1) && !index.knows(&id(1), 2));
     assert!(learn("elm", 2, 2));
     assert!(has("ahead") && !has("elm"));
+}
+
+#[test]
+fn a_row_finds_its_texts_in_the_body_that_is_held_whether_it_was_read_ahead_or_not() {
+    let json = format!(
+        r#"{{"name":"oak","description":"{}","price":{{"amount":1,"currency":"EUR"}}}}"#,
+        "x".repeat(300)
+    );
+    let product = crate::product::Draft::parse(json.as_bytes(), Some(&id(1)));
+    let product = product.unwrap().product;
+    let held = held(std::str::from_utf8(product.render(0).body()).unwrap());
+    let bytes = [false, true].map(|ahead| {
+        let index = Index::new(1 << 20);
+        let content = held.content();
+        let reading = Reading::of(&product, content.version);
+        let reading = ahead.then_some(&reading);
+        index.learn(
+            &id(1),
+            Some(content),
+            Some(&held),
+            reading,
+            Moment::default(),
+        );
+        let table = index.read();
+        table.row(id(1).as_str()).unwrap().to_packed().bytes.len()
+    });
+    assert_eq!(bytes[0], bytes[1]);
 }
 
 #[test]

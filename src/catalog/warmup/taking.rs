@@ -90,7 +90,7 @@ impl Catalog {
         let stored = Stored::render(&confirmed, now_secs);
         let version = stored.content().version;
         let is_news = !self.index().knows(&id, version);
-        let reading = is_news.then(|| Reading::of(confirmed.product, version));
+        let reading = is_news.then(|| Reading::of(&confirmed.product, version));
         Rendered {
             id,
             stored,
