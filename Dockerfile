@@ -1,12 +1,16 @@
 # Built with `docker build -t product-catalog .`; the README says how to run it.
 
 FROM rust:1.95-slim-bookworm AS build
-# ring is compiled with a C compiler; the image's linker brings one.
+# ring and jemalloc are compiled with a C compiler, which the image has, and jemalloc with make, which it has not.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends make \
+    && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
 
 # The dependencies, in a layer that only Cargo.toml and Cargo.lock invalidate: they are built for a
 # program that does nothing. The manifest may name benches, so those exist too.
 COPY Cargo.toml Cargo.lock ./
+COPY .cargo .cargo
 RUN mkdir src benches \
     && touch src/lib.rs \
     && echo 'fn main() {}' > src/main.rs \

@@ -33,12 +33,13 @@ use product_catalog::upstream::transport::in_process;
 use std::cell::RefCell;
 use std::fmt;
 use std::sync::OnceLock;
+use tikv_jemallocator::Jemalloc;
 use tokio::runtime::Runtime;
 use tower::Service;
 
-/// Divan counts the allocations of the thread that measures.
+/// The service's allocator; divan counts the allocations of the thread that measures.
 #[global_allocator]
-static ALLOC: AllocProfiler = AllocProfiler::system();
+static ALLOC: AllocProfiler<Jemalloc> = AllocProfiler::new(Jemalloc);
 
 /// Built by `main` before anything is measured.
 static STAGE: OnceLock<Stage> = OnceLock::new();

@@ -4,6 +4,11 @@ use clap::Parser;
 use product_catalog::cli::Cli;
 use std::process::ExitCode;
 use std::time::Duration;
+use tikv_jemallocator::Jemalloc;
+
+/// What a listing makes on one thread is freed on another: docs/ARCHITECTURE.md has the figures.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();

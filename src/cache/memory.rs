@@ -173,10 +173,18 @@ impl<P: Place> Memory<P> {
     }
 }
 
-/// What the allocator takes for `bytes` in one piece: its own word beside them, in steps of 16.
+/// What the allocator takes for `bytes` in one piece: jemalloc's size classes, four to each doubling, in steps of
+/// 16 bytes where those are closer.
 pub const fn allocated(bytes: usize) -> usize {
-    let rounded = (bytes + 8).next_multiple_of(16);
-    if rounded < 32 { 32 } else { rounded }
+    match bytes {
+        0 => 0,
+        1..=8 => 8,
+        9..=128 => bytes.next_multiple_of(16),
+        _ => {
+            let doubling = usize::BITS - (bytes - 1).leading_zeros();
+            bytes.next_multiple_of(1 << (doubling - 3))
+        }
+    }
 }
 
 /// What an entry costs beside what its source says its key and value cost.

@@ -17,8 +17,8 @@ use tokio::sync::watch;
 /// Bodies longer than this, in bytes, are encoded on a thread where they hold up no other request.
 const LONGEST_INLINE: usize = 16 * 1024;
 
-/// What one kept rendition costs beside its bytes: its place in the list, and what clones of a body share.
-const KEPT_BYTES: usize = size_of::<Kept>() + 32;
+/// What clones of a kept body share, in bytes.
+const SHARED_BYTES: usize = 32;
 
 /// The form that a client wants a product in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -268,8 +268,9 @@ impl Renditions {
         let Some(kept) = &self.0 else { return 0 };
         let each = kept
             .iter()
-            .map(|kept| KEPT_BYTES + allocated(kept.body.as_ref().map_or(0, Bytes::len)));
-        each.sum::<usize>() + allocated(32) + allocated(0)
+            .map(|kept| SHARED_BYTES + allocated(kept.body.as_ref().map_or(0, Bytes::len)));
+        // The two counters and the list, and what is in it.
+        each.sum::<usize>() + allocated(32) + allocated(size_of_val::<[Kept]>(kept))
     }
 
     fn find(&self, version: Version, coding: Coding) -> Option<&Kept> {

@@ -11,6 +11,19 @@ fn entry(value: u32, weight: usize) -> Arc<Entry<u32>> {
     Arc::new(Entry::new(value, Moment::default(), 0, weight))
 }
 
+#[test]
+fn what_is_allocated_is_counted_in_the_allocators_classes() {
+    // jemalloc.net/jemalloc.3.html, "size classes", with pages of 4 KiB.
+    let classes = [
+        (0, 0), (1, 8), (8, 8), (9, 16), (17, 32), (97, 112), (128, 128), (129, 160), (256, 256), (257, 320),
+        (600, 640), (641, 768), (1_024, 1_024), (1_025, 1_280), (3_585, 4_096), (4_097, 5_120), (28_673, 32_768),
+        (32_769, 40_960),
+    ];
+    for (bytes, class) in classes {
+        assert_eq!(allocated(bytes), class, "{bytes}");
+    }
+}
+
 /// A tier with one shard, in which so many entries of weight one fit.
 fn small(capacity: u64) -> Numbers {
     Memory::new(capacity, capacity as usize)

@@ -2,6 +2,7 @@
 
 use super::Held;
 use super::row::{Packed, Row};
+use crate::cache::allocated;
 use crate::clock::Moment;
 
 /// Rows on one leaf.
@@ -12,9 +13,6 @@ pub const LONGEST: usize = u16::MAX as usize / ROWS;
 
 /// The room that is made for growing, in bytes.
 const SPARE: usize = 128;
-
-/// What the allocator spends on a leaf and its bytes.
-const ALLOCATION_BYTES: usize = 32;
 
 /// Places for so many rows, each of which may be vacant.
 #[derive(Debug)]
@@ -71,7 +69,7 @@ impl Leaf {
         }
         let spare = self.bytes.capacity() - self.bytes.len();
         if at == ROWS - 1 || (new < old && spare > 4 * SPARE) {
-            self.bytes.shrink_to(self.bytes.len() + SPARE);
+            self.bytes.shrink_to(allocated(self.bytes.len() + SPARE));
         }
         if let Some(held) = self.held.get_mut(at) {
             *held = row.held.take();
@@ -94,7 +92,7 @@ impl Leaf {
 
     /// What it takes, in bytes.
     pub fn bytes(&self) -> usize {
-        size_of::<Self>() + size_of::<Box<Self>>() + ALLOCATION_BYTES + self.bytes.capacity()
+        size_of::<Box<Self>>() + allocated(size_of::<Self>()) + allocated(self.bytes.capacity())
     }
 
     /// Where the row at a place lies.
@@ -110,7 +108,9 @@ impl Leaf {
         }
         let is_last = self.range(at).end == self.bytes.len();
         let to_come = if is_last { (ROWS - at) * bytes } else { bytes };
-        self.bytes
-            .reserve_exact(to_come.min(8 * SPARE.max(bytes)) + SPARE);
+        // All of what the allocator gives for that.
+        let room = to_come.min(8 * SPARE.max(bytes)) + SPARE;
+        let length = self.bytes.len();
+        self.bytes.reserve_exact(allocated(length + room) - length);
     }
 }
