@@ -228,6 +228,7 @@ mod tests {
         assert_eq!((rows.len(), rows.slots()), (3_000, 3_000));
         assert_eq!(rows.find(b"p-02999"), Some(2_999));
         let bytes = rows.bytes() / 3_000;
-        assert!(bytes < 69 + 36, "{bytes}");
+        // Beside its 69 bytes and what a leaf tells of it, what the size classes of the allocator leave unused.
+        assert!(bytes < 69 + 36 + 14, "{bytes}");
     }
 }
