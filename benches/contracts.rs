@@ -157,6 +157,10 @@ impl Source for Unchanging {
         false
     }
 
+    fn remembers(&self) -> bool {
+        true
+    }
+
     fn is_listing(&self) -> bool {
         false
     }

@@ -9,6 +9,7 @@ use super::ledger::RecordKey;
 use crate::clock::Moment;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,8 +18,14 @@ use tokio::sync::{Notify, oneshot};
 /// Marks beyond which bulk loading waits for the writer.
 const BACKLOG: usize = 20_000;
 
+/// What marks may hold, in bytes, before bulk loading waits: summaries are most of it.
+const BACKLOG_BYTES: usize = 4 << 20;
+
 /// Marks handed to the writer at once.
 const BATCH: usize = 2_000;
+
+/// What a mark takes beside a summary, in bytes: its key, its place in a tree that is two thirds full.
+const MARK_BYTES: usize = 96;
 
 /// How long plain marks are gathered, unless they fill a batch before; little against how long a flush is
 /// waited for.
@@ -41,6 +48,8 @@ pub enum Mark {
 /// The marks, and what else the writer is asked for.
 pub struct Journal<K> {
     state: Mutex<State<K>>,
+    /// What marks hold, in bytes: those that wait and those that are being written.
+    held_bytes: AtomicUsize,
     work: Condvar,
     room: Notify,
 }
@@ -65,12 +74,25 @@ struct State<K> {
     served: bool,
     closing: bool,
     marks: BTreeMap<K, Mark>,
+    marked_bytes: usize,
     writing: Arc<BTreeMap<K, Mark>>,
+    writing_bytes: usize,
     /// Keys whose values were gone when they were to be written; a mark that says so is on its way.
     missed: BTreeSet<K>,
     records: Vec<(RecordKey, Sender<()>)>,
     note: Option<Vec<u8>>,
     flushes: Vec<oneshot::Sender<()>>,
+}
+
+// === impl Mark ===
+
+impl Mark {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Row(_, Some(summary)) => MARK_BYTES + summary.len(),
+            _ => MARK_BYTES,
+        }
+    }
 }
 
 // === impl Journal ===
@@ -84,12 +106,15 @@ impl<K: Clone + Ord> Journal<K> {
                 served: false,
                 closing: false,
                 marks: BTreeMap::new(),
+                marked_bytes: 0,
                 writing: Arc::default(),
+                writing_bytes: 0,
                 missed: BTreeSet::new(),
                 records: Vec::new(),
                 note: None,
                 flushes: Vec::new(),
             }),
+            held_bytes: AtomicUsize::new(0),
             work: Condvar::new(),
             room: Notify::new(),
         }
@@ -101,7 +126,9 @@ impl<K: Clone + Ord> Journal<K> {
         if !state.open {
             return;
         }
-        if state.put(key, mark) && matches!(state.marks.len(), 1 | BATCH) {
+        let is_new = state.put(key, mark);
+        self.account(&state);
+        if is_new && matches!(state.marks.len(), 1 | BATCH) {
             drop(state);
             self.work.notify_one();
         }
@@ -133,13 +160,21 @@ impl<K: Clone + Ord> Journal<K> {
         state.marks.len() + state.writing.len()
     }
 
+    /// What marks hold, in bytes.
+    pub fn held_bytes(&self) -> usize {
+        self.held_bytes.load(Ordering::Relaxed)
+    }
+
     /// Starts or stops taking marks; stopping drops those there are.
     pub fn set_open(&self, open: bool) {
         let mut state = self.lock();
         state.open = open;
         if !open {
             state.marks.clear();
+            state.marked_bytes = 0;
             state.writing = Arc::default();
+            state.writing_bytes = 0;
+            self.account(&state);
             state.missed.clear();
             state.records.clear();
             state.flushes.clear();
@@ -161,7 +196,7 @@ impl<K: Clone + Ord> Journal<K> {
             notified.as_mut().enable();
             {
                 let state = self.lock();
-                if !state.served || state.marks.len() < BACKLOG {
+                if !state.served || !state.is_behind() {
                     return;
                 }
             }
@@ -238,6 +273,9 @@ impl<K: Clone + Ord> Journal<K> {
         };
         let marks = Arc::new(marks);
         state.writing = Arc::clone(&marks);
+        state.writing_bytes = marks.values().map(Mark::bytes).sum();
+        state.marked_bytes -= state.writing_bytes;
+        self.account(&state);
         let drained = state.marks.is_empty();
         let batch = Batch {
             marks,
@@ -254,6 +292,11 @@ impl<K: Clone + Ord> Journal<K> {
         drop(state);
         self.room.notify_waiters();
         batch
+    }
+
+    fn account(&self, state: &State<K>) {
+        let bytes = state.marked_bytes + state.writing_bytes;
+        self.held_bytes.store(bytes, Ordering::Relaxed);
     }
 
     /// Waits up to `patience` for as long as there is `nothing` to do.
@@ -282,10 +325,11 @@ impl<K: Clone + Ord> State<K> {
     fn put(&mut self, key: &K, mark: Mark) -> bool {
         let is_new = match self.marks.entry(key.clone()) {
             Entry::Vacant(place) => {
-                place.insert(mark);
+                self.marked_bytes += place.insert(mark).bytes();
                 true
             }
             Entry::Occupied(mut place) => {
+                let before = place.get().bytes();
                 match (mark, place.get()) {
                     // The value that a Save is about is not on disk yet: touching it does not change that.
                     (Mark::Touch, Mark::Save) => return false,
@@ -296,11 +340,17 @@ impl<K: Clone + Ord> State<K> {
                     }
                     (mark, _) => place.insert(mark),
                 };
+                self.marked_bytes = self.marked_bytes - before + place.get().bytes();
                 false
             }
         };
         self.missed.remove(key);
         is_new
+    }
+
+    /// Whether whoever loads in bulk should wait.
+    fn is_behind(&self) -> bool {
+        self.marks.len() >= BACKLOG || self.marked_bytes >= BACKLOG_BYTES
     }
 
     fn has_nothing(&self) -> bool {
@@ -389,6 +439,40 @@ mod tests {
         let later = Moment::from_millis(5);
         journal.mark(&1, Mark::Row(later, None));
         assert_eq!(journal.pending(&1), Some(Mark::Row(later, Some(summary))));
+    }
+
+    #[test]
+    fn what_marks_hold_is_counted_until_they_are_written() {
+        let journal = Journal::new(true);
+        let row = |length| Mark::Row(Moment::default(), Some(vec![0; length].into()));
+        journal.mark(&1, row(1_000));
+        journal.mark(&2, Mark::Save);
+        assert_eq!(journal.held_bytes(), 2 * MARK_BYTES + 1_000);
+        journal.mark(&1, row(10));
+        assert_eq!(journal.held_bytes(), 2 * MARK_BYTES + 10);
+        next(&journal);
+        journal.mark(&3, row(20));
+        assert_eq!(journal.held_bytes(), 3 * MARK_BYTES + 30, "written or not");
+        next(&journal);
+        assert_eq!(journal.held_bytes(), MARK_BYTES + 20);
+        journal.set_open(false);
+        assert_eq!(journal.held_bytes(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn bulk_loading_waits_for_long_summaries_to_be_written() {
+        let journal = Journal::new(true);
+        journal.set_served(true);
+        let row = || Mark::Row(Moment::default(), Some(vec![0; 100_000].into()));
+        for key in 0..42 {
+            let waited = tokio::time::timeout(Duration::from_secs(1), journal.room()).await;
+            assert!(waited.is_ok(), "{key}");
+            journal.mark(&key, row());
+        }
+        let waited = tokio::time::timeout(Duration::from_secs(1), journal.room()).await;
+        assert!(waited.is_err());
+        next(&journal);
+        journal.room().await;
     }
 
     #[test]

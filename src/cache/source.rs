@@ -109,6 +109,9 @@ pub trait Source: Send + Sync + 'static {
     /// Whether every key there is, is known.
     fn knows_all(&self) -> bool;
 
+    /// Whether it remembers keys whose values are not held. Where it does not, nothing of them is kept on disk.
+    fn remembers(&self) -> bool;
+
     /// Whether a listing is under way, or about to begin, that confirms every key, and goes well so far.
     fn is_listing(&self) -> bool;
 

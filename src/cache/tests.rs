@@ -5,12 +5,13 @@ use super::*;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::sync::Semaphore;
 
 mod contracts;
 mod marks;
 mod records;
+mod room;
 
 /// A source of truth that a test controls.
 #[derive(Default)]
@@ -31,6 +32,7 @@ struct Numbers {
     latency: Mutex<Duration>,
     down: Mutex<bool>,
     panics: Mutex<bool>,
+    forgets: AtomicBool,
     unchanged: Mutex<bool>,
     gate: Option<Semaphore>,
     clock: Option<Clock>,
@@ -191,6 +193,10 @@ impl Source for Numbers {
 
     fn knows_all(&self) -> bool {
         false
+    }
+
+    fn remembers(&self) -> bool {
+        !self.forgets.load(Ordering::SeqCst)
     }
 
     fn is_listing(&self) -> bool {

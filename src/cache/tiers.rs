@@ -3,6 +3,7 @@
 
 mod listed;
 mod revived;
+mod room;
 
 pub(super) use revived::Revived;
 
@@ -25,9 +26,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
-/// The room taken off the serving tier for the source's index moves in steps of this many bytes.
-const RESERVE_STEP: u64 = 64 * 1024;
-
 /// Shared by the façade, its loads and the writer thread.
 pub(super) struct Tiers<S: Source> {
     pub source: S,
@@ -47,6 +45,8 @@ pub(super) struct Tiers<S: Source> {
     pub events: Events,
     /// How often something held was said to be worth less than it was thought to be.
     doubts: AtomicU64,
+    /// What the open store takes in memory, in bytes.
+    store_bytes: AtomicU64,
     reserved: AtomicU64,
     /// When the upstream last vouched for anything held, in milliseconds.
     newest: AtomicU64,
@@ -88,6 +88,7 @@ impl<S: Source> Tiers<S> {
             marks: Marks::default(),
             events,
             doubts: AtomicU64::new(0),
+            store_bytes: AtomicU64::new(0),
             reserved: AtomicU64::new(0),
             newest: AtomicU64::new(0),
             untrusted: AtomicBool::new(false),
@@ -152,13 +153,6 @@ impl<S: Source> Tiers<S> {
     /// To be called after what causes it: whoever sees the new number sees that too.
     fn doubt(&self) {
         self.doubts.fetch_add(1, Ordering::Release);
-    }
-
-    /// All that counts against the cap, in bytes.
-    pub fn bytes(&self) -> u64 {
-        self.memory.as_ref().map_or(0, |memory| {
-            memory.weight() + self.reserved.load(Ordering::Relaxed) + self.absences.capacity_bytes()
-        })
     }
 
     /// Whether anything held may still answer at `now`, if need be as stale.
@@ -253,7 +247,7 @@ impl<S: Source> Tiers<S> {
         } else if self.memory.is_some() {
             self.mark_row(key, entry, is_news);
         }
-        self.make_room_for_index();
+        self.make_room();
     }
 
     /// Puts an entry into the serving tier, at the cost of others if need be; false if it was too heavy. And
@@ -306,7 +300,7 @@ impl<S: Source> Tiers<S> {
         if !is_held {
             self.mark_row(key, &held, false);
         }
-        self.make_room_for_index();
+        self.make_room();
     }
 
     /// Notes that the upstream vouched for an entry anew.
@@ -325,7 +319,7 @@ impl<S: Source> Tiers<S> {
     pub fn still_exists(&self, key: &S::Key, known: Known<'_, S::Value>, as_of: Moment) {
         if !matches!(self.absences.get(key, as_of), Some(Absence::Gone(_))) {
             self.source.exists(key, known, as_of);
-            self.make_room_for_index();
+            self.make_room();
         }
     }
 
@@ -353,7 +347,7 @@ impl<S: Source> Tiers<S> {
         self.source.let_go(key);
         self.counters.evicted(EvictionCause::Purge, 1);
         self.mark_row(key, &entry, false);
-        self.make_room_for_index();
+        self.make_room();
         self.doubt();
         true
     }
@@ -370,7 +364,7 @@ impl<S: Source> Tiers<S> {
             self.mark_row(key, entry, false);
         });
         memory.clear();
-        self.make_room_for_index();
+        self.make_room();
         self.doubt();
     }
 
@@ -390,9 +384,12 @@ impl<S: Source> Tiers<S> {
         self.newest.fetch_max(as_of.as_millis(), Ordering::Relaxed);
     }
 
-    /// A key's value is not held (any more), but stays known. `is_news` tells whether the disk can know
-    /// nothing of it.
+    /// A key's value is not held (any more), but stays known, if the source remembers such keys. `is_news` tells
+    /// whether the disk can know nothing of it.
     fn mark_row(&self, key: &S::Key, entry: &Entry<S::Value>, is_news: bool) {
+        if !self.source.remembers() {
+            return self.journal.mark(key, Mark::Remove);
+        }
         let lacking = is_news
             || self.listings_lacking.load(Ordering::Relaxed) > 0
             || self.journal.is_saving(key);
@@ -411,23 +408,6 @@ impl<S: Source> Tiers<S> {
             self.contracts.release(entry);
             self.source.let_go(&key);
             self.mark_row(&key, entry, false);
-        }
-    }
-
-    /// Takes what the source's index holds off the serving tier's share of the cap.
-    fn make_room_for_index(&self) {
-        let Some(memory) = &self.memory else { return };
-        // What loses its place for the index leaves its texts there, which takes less, but something.
-        loop {
-            let held = self.source.held_bytes() + self.contracts.held_bytes();
-            let wanted = (held as u64).next_multiple_of(RESERVE_STEP);
-            if self.reserved.load(Ordering::Relaxed) == wanted {
-                return;
-            }
-            let taken = wanted + self.absences.capacity_bytes();
-            // Resized before the reserve counts: the sum never shows more than the cap.
-            self.note_evicted(memory.resize(self.config.max_bytes.saturating_sub(taken)));
-            self.reserved.store(wanted, Ordering::Relaxed);
         }
     }
 }

@@ -2,6 +2,7 @@
 //! comes back, so that no request ever waits for a disk and no fault of a disk stops the service.
 
 mod opening;
+mod upkeep;
 
 use super::fence::Fence;
 use super::flight::Landing;
@@ -9,7 +10,7 @@ use super::generations::{Current, Generations};
 use super::journal::{Batch, Mark};
 use super::record::{Content, Row, checksum};
 use super::status::Shared;
-use super::store::{Change, Disk, StoreError, classify_io};
+use super::store::{Change, Disk, StoreError};
 use super::tiers::Tiers;
 use super::{Source, StoreStatus};
 use crate::clock::{Clock, Moment};
@@ -29,15 +30,6 @@ const INSPECT_EVERY: Duration = Duration::from_secs(60);
 /// How long a store that can not be used is left alone.
 const RETRY_AFTER: Duration = Duration::from_secs(30);
 
-/// Disk : live bytes at which the store is rewritten, in tenths; measured churn settles below it.
-const REWRITE_TENTHS: u64 = 35;
-
-/// Disk : live bytes at which the store is given up, in tenths.
-const GIVE_UP_TENTHS: u64 = 45;
-
-/// Below this size the ratio says nothing: sled's own files count too.
-const SMALL_BYTES: u64 = 64 << 20;
-
 /// How long a store that can not be opened at start is still waited for, to be restored from: a
 /// replica that is being replaced may need its time to stop.
 const HOPE: Duration = Duration::from_secs(60);
@@ -48,12 +40,6 @@ const HOPE_PAUSE: Duration = Duration::from_secs(1);
 /// Marks beyond which there is no hope any more: what is remembered for the sake of restoring takes some 200
 /// bytes each, and of what came that fast a listing brings the rest.
 pub(super) const MANY_MARKS: usize = 100_000;
-
-/// How long after a rewrite, failed or not, the next one may follow.
-const REWRITE_PAUSE: Duration = Duration::from_secs(600);
-
-/// Expired records that go in one such look.
-const MANY_RECORDS: usize = 10_000;
 
 type Ticket<S> = super::fence::Ticket<<S as Source>::Key, Landing<S>>;
 
@@ -138,6 +124,7 @@ impl<S: Source> Writer<S> {
                         Ok(()) => return,
                         Err(trouble) => {
                             self.tiers.journal.set_served(false);
+                            self.tiers.set_store_bytes(0);
                             self.rescue_records(&open.disk, &trouble);
                             open.disk.let_go();
                             trouble
@@ -259,7 +246,8 @@ impl<S: Source> Writer<S> {
             if rebuilding && self.tiers.journal.len() == 0 && self.tiers.source.knows_all() {
                 self.shared.set_status(StoreStatus::Up);
             }
-            if now.since(open.inspected_at) >= INSPECT_EVERY {
+            let forgotten = open.is_rested(now) && self.has_forgotten(open);
+            if forgotten || now.since(open.inspected_at) >= INSPECT_EVERY {
                 open.inspected_at = now;
                 self.inspect(open)?;
             }
@@ -329,80 +317,6 @@ impl<S: Source> Writer<S> {
     fn summarize(&self, value: &[u8]) -> Option<Vec<u8>> {
         let source = &self.tiers.source;
         source.decode(value).map(|value| source.summarize(&value))
-    }
-
-    /// The look each minute: is the directory still there, how large has the file grown.
-    fn inspect(&mut self, open: &mut Open) -> Result<(), StoreError> {
-        if !open.generations.path(open.generation).exists() {
-            return Err(StoreError::Unusable("it was removed".to_owned()));
-        }
-        self.commit(&open.generations, open.current());
-        open.disk.drop_records(self.clock.now(), MANY_RECORDS)?;
-        let (size, live) = self.inspect_size(open)?;
-        let past = |tenths: u64| size * 10 > live * tenths + SMALL_BYTES * 10;
-        let now = self.clock.now();
-        let rested = open
-            .rewritten_at
-            .is_none_or(|at| now.since(at) >= REWRITE_PAUSE);
-        if past(REWRITE_TENTHS) && rested {
-            open.rewritten_at = Some(now);
-            // The store in use is sound, whatever becomes of its copy.
-            if let Err(error) = self.rewrite(open) {
-                metrics::store_error("rewrite");
-                warn!(%error, "The store could not be rewritten to give back disk space, will retry");
-                self.discard_all_but(&open.generations, Some(open.generation));
-            }
-        } else if past(GIVE_UP_TENTHS) {
-            return Err(StoreError::Unusable("it outgrew its bound".to_owned()));
-        }
-        Ok(())
-    }
-
-    fn inspect_size(&self, open: &Open) -> Result<(u64, u64), StoreError> {
-        let (size, live) = (open.disk.size_on_disk()?, open.disk.live_bytes());
-        self.tiers.counters.set_store_bytes(size, live);
-        Ok((size, live))
-    }
-
-    /// Copies what is live into a fresh generation: sled's file never shrinks by itself.
-    fn rewrite(&mut self, open: &mut Open) -> Result<(), StoreError> {
-        let generation = open
-            .generations
-            .unused()
-            .map_err(|error| classify_io(&error))?;
-        let fresh = Disk::open(&open.generations.path(generation))?;
-        self.claim(&fresh)?;
-        let mut failed = None;
-        open.disk.scan(|key, row, value| {
-            let change = match value {
-                Some(value) => Change::Save(row, value.to_vec()),
-                None => Change::Touch(Row {
-                    content: Content::None,
-                    ..row
-                }),
-            };
-            if failed.is_none() {
-                let change = std::iter::once((key.to_vec(), change));
-                failed = fresh.write(change, |_| None).err();
-            }
-        })?;
-        if let Some(error) = failed {
-            return Err(error);
-        }
-        open.disk.copy_records(&fresh, self.clock.now())?;
-        fresh.set_state("note", self.note.as_deref())?;
-        fresh.flush()?;
-        let rows = fresh.rows();
-        open.generations
-            .commit(Current { generation, rows })
-            .map_err(|error| classify_io(&error))?;
-        self.tiers.ledger.attach(Some(fresh.clone()));
-        std::mem::replace(&mut open.disk, fresh).let_go();
-        open.generation = generation;
-        self.generation = Some(generation);
-        self.discard_all_but(&open.generations, Some(generation));
-        info!(rows, "The store was rewritten to give back disk space");
-        Ok(())
     }
 
     /// Leaves a store that says it was left in order, unless what it holds was never confirmed after

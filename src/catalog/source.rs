@@ -194,6 +194,10 @@ impl Source for Products {
         self.index.is_complete()
     }
 
+    fn remembers(&self) -> bool {
+        !self.index.has_overflown()
+    }
+
     fn is_listing(&self) -> bool {
         self.listing.load(Ordering::Relaxed)
     }

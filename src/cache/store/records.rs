@@ -259,7 +259,7 @@ mod tests {
 
     fn open() -> (tempfile::TempDir, Disk) {
         let dir = tempfile::tempdir().unwrap();
-        let disk = Disk::open(dir.path()).unwrap();
+        let disk = Disk::open(dir.path(), 8 << 20).unwrap();
         (dir, disk)
     }
 
@@ -281,7 +281,7 @@ mod tests {
         disk.put_record(&key(2), &record("two", 20), START).unwrap();
         disk.flush().unwrap();
         drop(disk);
-        let disk = Disk::open(dir.path()).unwrap();
+        let disk = Disk::open(dir.path(), 8 << 20).unwrap();
         disk.count_records().unwrap();
         assert_eq!(disk.record(&key(1)).unwrap(), Some(record("one", 10)));
         assert_eq!(disk.record(&key(3)).unwrap(), None);

@@ -28,8 +28,11 @@ impl<S: Source> Tiers<S> {
                 } else {
                     self.absences.remove(key);
                     let is_news = self.learned(key, listed, reading);
-                    self.make_room_for_index();
-                    self.mark_row(key, listed, is_news);
+                    self.make_room();
+                    // What is neither held nor remembered is not on disk either, or goes with the next rewrite.
+                    if self.source.remembers() {
+                        self.mark_row(key, listed, is_news);
+                    }
                 }
             }
         }

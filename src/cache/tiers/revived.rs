@@ -83,11 +83,11 @@ impl<S: Source> Tiers<S> {
             (_, entry) => {
                 self.source.learned(key, found.known(), None, found.as_of);
                 if entry.is_some() && found.is_usable && self.memory.is_some() {
-                    self.journal.mark(key, Mark::Row(found.as_of, None));
+                    self.journal.mark(key, self.unheld(found.as_of));
                 }
             }
         }
-        self.make_room_for_index();
+        self.make_room();
     }
 
     /// A stored row that something newer speaks against, or that was invalidated with all others: its
@@ -97,9 +97,17 @@ impl<S: Source> Tiers<S> {
             Some(Mark::Remove) => return,
             Some(_) => {}
             None if self.peek(key).is_some() => return,
-            None => self.journal.mark(key, Mark::Row(found.as_of, None)),
+            None => self.journal.mark(key, self.unheld(found.as_of)),
         }
         self.still_exists(key, found.known(), found.as_of);
+    }
+
+    /// What stays on disk of a key whose value goes.
+    fn unheld(&self, as_of: Moment) -> Mark {
+        match self.source.remembers() {
+            true => Mark::Row(as_of, None),
+            false => Mark::Remove,
+        }
     }
 }
 

@@ -63,7 +63,10 @@ impl<S: Source> Writer<S> {
         loop {
             self.generation = Some(wanted.generation);
             // Whoever opens it has its lock: only then may it be deleted.
-            let disk = match Disk::open(&generations.path(wanted.generation)) {
+            let disk = match Disk::open(
+                &generations.path(wanted.generation),
+                self.tiers.config.max_bytes,
+            ) {
                 Err(StoreError::Full) if self.first.is_none() && self.took_records => {
                     return Ok(None);
                 }
@@ -176,10 +179,11 @@ impl<S: Source> Writer<S> {
         let generation = generations.unused().map_err(|error| classify_io(&error))?;
         self.generation = Some(generation);
         self.discard_all_but(&generations, None);
-        let opened = Disk::open(&generations.path(generation)).and_then(|disk| {
-            self.claim(&disk)?;
-            Ok(disk)
-        });
+        let opened = Disk::open(&generations.path(generation), self.tiers.config.max_bytes)
+            .and_then(|disk| {
+                self.claim(&disk)?;
+                Ok(disk)
+            });
         let disk = opened.inspect_err(|_| self.discard_all_but(&generations, None))?;
         self.commit(
             &generations,
