@@ -9,7 +9,6 @@ use super::ledger::RecordKey;
 use crate::clock::Moment;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,9 +16,6 @@ use tokio::sync::{Notify, oneshot};
 
 /// Marks beyond which bulk loading waits for the writer.
 const BACKLOG: usize = 20_000;
-
-/// What marks may hold, in bytes, before bulk loading waits: summaries are most of it.
-const BACKLOG_BYTES: usize = 4 << 20;
 
 /// Marks handed to the writer at once.
 const BATCH: usize = 2_000;
@@ -48,8 +44,8 @@ pub enum Mark {
 /// The marks, and what else the writer is asked for.
 pub struct Journal<K> {
     state: Mutex<State<K>>,
-    /// What marks hold, in bytes: those that wait and those that are being written.
-    held_bytes: AtomicUsize,
+    /// What marks may hold before bulk loading waits, in bytes; as much again for those that are being written.
+    backlog_bytes: usize,
     work: Condvar,
     room: Notify,
 }
@@ -76,7 +72,6 @@ struct State<K> {
     marks: BTreeMap<K, Mark>,
     marked_bytes: usize,
     writing: Arc<BTreeMap<K, Mark>>,
-    writing_bytes: usize,
     /// Keys whose values were gone when they were to be written; a mark that says so is on its way.
     missed: BTreeSet<K>,
     records: Vec<(RecordKey, Sender<()>)>,
@@ -98,8 +93,9 @@ impl Mark {
 // === impl Journal ===
 
 impl<K: Clone + Ord> Journal<K> {
-    /// A journal that takes marks, or with `open` false ignores them.
-    pub fn new(open: bool) -> Self {
+    /// A journal that takes marks, or with `open` false ignores them. What is marked in bulk holds twice
+    /// `backlog_bytes` at most.
+    pub fn new(open: bool, backlog_bytes: usize) -> Self {
         Self {
             state: Mutex::new(State {
                 open,
@@ -108,13 +104,12 @@ impl<K: Clone + Ord> Journal<K> {
                 marks: BTreeMap::new(),
                 marked_bytes: 0,
                 writing: Arc::default(),
-                writing_bytes: 0,
                 missed: BTreeSet::new(),
                 records: Vec::new(),
                 note: None,
                 flushes: Vec::new(),
             }),
-            held_bytes: AtomicUsize::new(0),
+            backlog_bytes,
             work: Condvar::new(),
             room: Notify::new(),
         }
@@ -126,9 +121,7 @@ impl<K: Clone + Ord> Journal<K> {
         if !state.open {
             return;
         }
-        let is_new = state.put(key, mark);
-        self.account(&state);
-        if is_new && matches!(state.marks.len(), 1 | BATCH) {
+        if state.put(key, mark) && matches!(state.marks.len(), 1 | BATCH) {
             drop(state);
             self.work.notify_one();
         }
@@ -160,11 +153,6 @@ impl<K: Clone + Ord> Journal<K> {
         state.marks.len() + state.writing.len()
     }
 
-    /// What marks hold, in bytes.
-    pub fn held_bytes(&self) -> usize {
-        self.held_bytes.load(Ordering::Relaxed)
-    }
-
     /// Starts or stops taking marks; stopping drops those there are.
     pub fn set_open(&self, open: bool) {
         let mut state = self.lock();
@@ -173,8 +161,6 @@ impl<K: Clone + Ord> Journal<K> {
             state.marks.clear();
             state.marked_bytes = 0;
             state.writing = Arc::default();
-            state.writing_bytes = 0;
-            self.account(&state);
             state.missed.clear();
             state.records.clear();
             state.flushes.clear();
@@ -196,7 +182,7 @@ impl<K: Clone + Ord> Journal<K> {
             notified.as_mut().enable();
             {
                 let state = self.lock();
-                if !state.served || !state.is_behind() {
+                if !state.served || !state.is_behind(self.backlog_bytes) {
                     return;
                 }
             }
@@ -273,9 +259,7 @@ impl<K: Clone + Ord> Journal<K> {
         };
         let marks = Arc::new(marks);
         state.writing = Arc::clone(&marks);
-        state.writing_bytes = marks.values().map(Mark::bytes).sum();
-        state.marked_bytes -= state.writing_bytes;
-        self.account(&state);
+        state.marked_bytes -= marks.values().map(Mark::bytes).sum::<usize>();
         let drained = state.marks.is_empty();
         let batch = Batch {
             marks,
@@ -292,11 +276,6 @@ impl<K: Clone + Ord> Journal<K> {
         drop(state);
         self.room.notify_waiters();
         batch
-    }
-
-    fn account(&self, state: &State<K>) {
-        let bytes = state.marked_bytes + state.writing_bytes;
-        self.held_bytes.store(bytes, Ordering::Relaxed);
     }
 
     /// Waits up to `patience` for as long as there is `nothing` to do.
@@ -349,8 +328,8 @@ impl<K: Clone + Ord> State<K> {
     }
 
     /// Whether whoever loads in bulk should wait.
-    fn is_behind(&self) -> bool {
-        self.marks.len() >= BACKLOG || self.marked_bytes >= BACKLOG_BYTES
+    fn is_behind(&self, backlog_bytes: usize) -> bool {
+        self.marks.len() >= BACKLOG || self.marked_bytes >= backlog_bytes
     }
 
     fn has_nothing(&self) -> bool {
@@ -379,7 +358,7 @@ mod tests {
 
     #[test]
     fn the_last_mark_of_a_key_wins_but_a_touch_never_hides_a_save() {
-        let journal = Journal::new(true);
+        let journal = Journal::new(true, 1 << 20);
         journal.mark(&1, Mark::Save);
         journal.mark(&1, Mark::Touch);
         journal.mark(&2, Mark::Save);
@@ -394,7 +373,7 @@ mod tests {
 
     #[test]
     fn a_key_stays_pending_until_the_batch_after_it_is_asked_for() {
-        let journal = Journal::new(true);
+        let journal = Journal::new(true, 1 << 20);
         journal.mark(&1, Mark::Save);
         assert!(journal.pending(&1).is_some());
         next(&journal);
@@ -405,7 +384,7 @@ mod tests {
 
     #[test]
     fn batches_are_bounded_and_a_flush_waits_for_the_last_of_them() {
-        let journal = Journal::new(true);
+        let journal = Journal::new(true, 1 << 20);
         for key in 0..5_000 {
             journal.mark(&key, Mark::Save);
         }
@@ -419,7 +398,7 @@ mod tests {
 
     #[test]
     fn a_value_that_was_missed_counts_as_not_written_until_its_key_is_marked_again() {
-        let journal = Journal::new(true);
+        let journal = Journal::new(true, 1 << 20);
         journal.mark(&1, Mark::Save);
         assert!(journal.is_saving(&1));
         next(&journal);
@@ -433,7 +412,7 @@ mod tests {
 
     #[test]
     fn a_summary_outlives_later_marks_without_one() {
-        let journal = Journal::new(true);
+        let journal = Journal::new(true, 1 << 20);
         let summary: Arc<[u8]> = b"summary".as_slice().into();
         journal.mark(&1, Mark::Row(Moment::default(), Some(Arc::clone(&summary))));
         let later = Moment::from_millis(5);
@@ -441,27 +420,9 @@ mod tests {
         assert_eq!(journal.pending(&1), Some(Mark::Row(later, Some(summary))));
     }
 
-    #[test]
-    fn what_marks_hold_is_counted_until_they_are_written() {
-        let journal = Journal::new(true);
-        let row = |length| Mark::Row(Moment::default(), Some(vec![0; length].into()));
-        journal.mark(&1, row(1_000));
-        journal.mark(&2, Mark::Save);
-        assert_eq!(journal.held_bytes(), 2 * MARK_BYTES + 1_000);
-        journal.mark(&1, row(10));
-        assert_eq!(journal.held_bytes(), 2 * MARK_BYTES + 10);
-        next(&journal);
-        journal.mark(&3, row(20));
-        assert_eq!(journal.held_bytes(), 3 * MARK_BYTES + 30, "written or not");
-        next(&journal);
-        assert_eq!(journal.held_bytes(), MARK_BYTES + 20);
-        journal.set_open(false);
-        assert_eq!(journal.held_bytes(), 0);
-    }
-
     #[tokio::test(start_paused = true)]
     async fn bulk_loading_waits_for_long_summaries_to_be_written() {
-        let journal = Journal::new(true);
+        let journal = Journal::new(true, 4 << 20);
         journal.set_served(true);
         let row = || Mark::Row(Moment::default(), Some(vec![0; 100_000].into()));
         for key in 0..42 {
@@ -471,13 +432,17 @@ mod tests {
         }
         let waited = tokio::time::timeout(Duration::from_secs(1), journal.room()).await;
         assert!(waited.is_err());
+        journal.mark(&0, Mark::Remove);
+        journal.mark(&1, row());
+        journal.room().await;
+        journal.mark(&0, row());
         next(&journal);
         journal.room().await;
     }
 
     #[test]
     fn a_record_is_in_the_next_batch_however_many_marks_wait() {
-        let journal = Journal::new(true);
+        let journal = Journal::new(true, 1 << 20);
         for key in 0..5_000 {
             journal.mark(&key, Mark::Save);
         }
@@ -507,7 +472,7 @@ mod tests {
 
     #[test]
     fn a_mark_alone_is_taken_soon() {
-        let journal = Journal::new(true);
+        let journal = Journal::new(true, 1 << 20);
         let batch = gathered(&journal, || journal.mark(&1, Mark::Save));
         assert_eq!(batch.marks.len(), 1);
     }
@@ -520,7 +485,7 @@ mod tests {
             |journal: &Journal<u32>| journal.note(Vec::new()),
             |journal: &Journal<u32>| journal.close(),
         ] {
-            let journal = Journal::new(true);
+            let journal = Journal::new(true, 1 << 20);
             let batch = gathered(&journal, || ask(&journal));
             assert!(batch.marks.is_empty());
             journal.mark(&1, Mark::Save);
@@ -531,7 +496,7 @@ mod tests {
 
     #[test]
     fn plain_marks_wait_for_others_until_they_fill_a_batch() {
-        let journal = Journal::new(true);
+        let journal = Journal::new(true, 1 << 20);
         for key in 1..u32::try_from(BATCH).unwrap() {
             journal.mark(&key, Mark::Save);
             assert!(journal.lock().can_wait(), "{key}");
@@ -542,7 +507,7 @@ mod tests {
 
     #[test]
     fn a_closed_journal_ignores_marks() {
-        let journal = Journal::new(false);
+        let journal = Journal::new(false, 0);
         journal.mark(&1, Mark::Save);
         assert!(next(&journal).is_empty());
         assert!(journal.flush().blocking_recv().is_err());

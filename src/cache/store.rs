@@ -22,7 +22,7 @@ use std::time::Duration;
 /// sled's own page cache: this part of the cap, and no more and no less than so many bytes. It is written in the order
 /// of keys and read at start, so a larger one hardly helps; sled's default of 1 GiB would be twice our cap.
 const PAGE_CACHE_SHARE: u64 = 64;
-const PAGE_CACHE_BYTES: std::ops::RangeInclusive<u64> = 256 << 10..=16 << 20;
+const PAGE_CACHE_BYTES: std::ops::RangeInclusive<u64> = 64 << 10..=16 << 20;
 
 /// What a byte in sled's page cache takes in memory, with what is there but not counted yet. Measured.
 const PAGE_CACHE_FACTOR: u64 = 3;

@@ -20,6 +20,7 @@ use super::shadow::Shadows;
 use super::{Config, Counters, EvictionCause, Known, Source};
 use crate::clock::{Clock, Moment};
 use crate::telemetry::events::{EventKind, Events};
+use room::backlog_bytes;
 use rustc_hash::FxBuildHasher;
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -45,7 +46,7 @@ pub(super) struct Tiers<S: Source> {
     pub events: Events,
     /// How often something held was said to be worth less than it was thought to be.
     doubts: AtomicU64,
-    /// What the open store takes in memory, in bytes.
+    /// What the open store and its marks may take in memory, in bytes.
     store_bytes: AtomicU64,
     reserved: AtomicU64,
     /// When the upstream last vouched for anything held, in milliseconds.
@@ -81,7 +82,10 @@ impl<S: Source> Tiers<S> {
                 clock,
                 events.clone(),
             ),
-            journal: Journal::new(config.max_bytes > 0 && config.dir.is_some()),
+            journal: Journal::new(
+                config.max_bytes > 0 && config.dir.is_some(),
+                backlog_bytes(config.max_bytes),
+            ),
             ledger: Ledger::default(),
             counters: Counters::default(),
             shadows: Shadows::new(config.shadow_rate),

@@ -7,9 +7,13 @@ use std::sync::atomic::Ordering;
 /// The room taken off the serving tier for index, contracts and store moves in steps of this many bytes.
 const RESERVE_STEP: u64 = 64 * 1024;
 
-/// Marks count for this part of the cap at most: what is evicted for them leaves marks as well, and those are
-/// written soon.
+/// With a store, this part of the cap is set aside for what is still to be written to it.
 const MARKS_SHARE: u64 = 64;
+
+/// What a listing may leave to be written before it waits, in bytes: the other half is what is being written.
+pub(in crate::cache) fn backlog_bytes(max_bytes: u64) -> usize {
+    usize::try_from(max_bytes / MARKS_SHARE / 2).unwrap_or(usize::MAX)
+}
 
 // === impl Tiers ===
 
@@ -21,19 +25,22 @@ impl<S: Source> Tiers<S> {
         })
     }
 
-    /// Notes what the open store takes in memory.
+    /// Notes what the open store takes in memory; nothing for none.
     pub fn set_store_bytes(&self, bytes: u64) {
-        self.store_bytes.store(bytes, Ordering::Relaxed);
+        let marks = match bytes {
+            0 => 0,
+            _ => self.config.max_bytes / MARKS_SHARE,
+        };
+        self.store_bytes.store(bytes + marks, Ordering::Relaxed);
     }
 
-    /// Takes what index, contracts, store and marks hold off the serving tier's share of the cap.
+    /// Takes what index, contracts and store hold off the serving tier's share of the cap.
     pub(super) fn make_room(&self) {
         let Some(memory) = &self.memory else { return };
         // What loses its place for them leaves its texts to the index and a mark, which take less, but something.
         loop {
             let held = self.source.held_bytes() + self.contracts.held_bytes();
-            let marks = (self.journal.held_bytes() as u64).min(self.config.max_bytes / MARKS_SHARE);
-            let held = held as u64 + marks + self.store_bytes.load(Ordering::Relaxed);
+            let held = held as u64 + self.store_bytes.load(Ordering::Relaxed);
             let wanted = held.next_multiple_of(RESERVE_STEP);
             if self.reserved.load(Ordering::Relaxed) == wanted {
                 return;
