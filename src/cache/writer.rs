@@ -255,7 +255,15 @@ impl<S: Source> Writer<S> {
     }
 
     fn apply(&mut self, open: &mut Open, batch: &Batch<S::Key>) -> Result<(), StoreError> {
-        if let Some(note) = &batch.note {
+        let is_noted = batch.note.is_some() || self.note.is_some();
+        if !self.tiers.source.remembers() {
+            // Nothing may say that all there is lies here. On disk before what goes.
+            if is_noted {
+                self.note = None;
+                open.dirty = true;
+                open.disk.set_state("note", None)?;
+            }
+        } else if let Some(note) = &batch.note {
             self.note = Some(note.clone());
         }
         let now = self.clock.now();
@@ -278,7 +286,7 @@ impl<S: Source> Writer<S> {
                 .write(changes, |value| self.summarize(value))
                 .inspect_err(|_| metrics::store_error("write"))?;
         }
-        if let Some(note) = &batch.note {
+        if let Some(note) = batch.note.as_ref().and(self.note.as_ref()) {
             open.dirty = true;
             open.disk.set_state("note", Some(note))?;
         }

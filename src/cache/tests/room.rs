@@ -62,6 +62,7 @@ async fn where_the_source_remembers_nothing_the_store_has_what_is_held_and_no_mo
     let bench = start(dir.path());
     bench.cache.restored().await;
     list(&bench, 0..20_000, 400);
+    bench.cache.note(b"that is all".to_vec());
     bench.cache.flush().await;
     let rows = |bench: &Bench| bench.cache.stats().store_live_bytes / 400;
     assert!(rows(&bench) > 19_000, "{}", rows(&bench));
@@ -99,5 +100,7 @@ async fn where_the_source_remembers_nothing_the_store_has_what_is_held_and_no_mo
         .copied()
         .collect();
     assert_eq!(known, held);
+    let restored = bench.cache.source().restored.lock().unwrap().clone();
+    assert_eq!(restored.unwrap().note, None, "it is not all any more");
     bench.cache.close_store().await;
 }

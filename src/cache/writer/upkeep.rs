@@ -82,6 +82,9 @@ impl<S: Source> Writer<S> {
         self.claim(&fresh)?;
         let mut failed = None;
         let remembers = self.tiers.source.remembers();
+        if !remembers {
+            self.note = None;
+        }
         open.disk.scan(|key, row, value| {
             if !remembers && !matches!(row.content, Content::Value(_)) {
                 return;
