@@ -44,7 +44,7 @@ pub enum Mark {
 /// The marks, and what else the writer is asked for.
 pub struct Journal<K> {
     state: Mutex<State<K>>,
-    /// What marks may hold before bulk loading waits, in bytes; as much again for those that are being written.
+    /// What marks may hold before bulk loading waits, in bytes.
     backlog_bytes: usize,
     work: Condvar,
     room: Notify,
@@ -93,8 +93,8 @@ impl Mark {
 // === impl Journal ===
 
 impl<K: Clone + Ord> Journal<K> {
-    /// A journal that takes marks, or with `open` false ignores them. What is marked in bulk holds twice
-    /// `backlog_bytes` at most.
+    /// A journal that takes marks, or with `open` false ignores them. Bulk loading waits while those that wait hold
+    /// `backlog_bytes`.
     pub fn new(open: bool, backlog_bytes: usize) -> Self {
         Self {
             state: Mutex::new(State {

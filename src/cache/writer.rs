@@ -108,6 +108,7 @@ impl<S: Source> Writer<S> {
             error!("The store's thread broke off; running from memory only until the next start");
             tiers.journal.set_open(false);
             tiers.ledger.attach(None);
+            tiers.set_store_bytes(None);
             let broken = StoreError::Unusable("its thread broke off".to_owned());
             shared.set_status(StoreStatus::Down(broken));
         }
@@ -124,7 +125,7 @@ impl<S: Source> Writer<S> {
                         Ok(()) => return,
                         Err(trouble) => {
                             self.tiers.journal.set_served(false);
-                            self.tiers.set_store_bytes(0);
+                            self.tiers.set_store_bytes(None);
                             self.rescue_records(&open.disk, &trouble);
                             open.disk.let_go();
                             trouble

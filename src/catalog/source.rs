@@ -35,8 +35,9 @@ pub struct Products {
 impl Products {
     /// Products of `inventory`; what is known of them takes its part of `max_bytes`.
     pub fn new(inventory: Inventory, max_bytes: u64, clock: Clock) -> Self {
-        // Three quarters at most, so that there is always room for what the rows are about.
-        let index_bytes = usize::try_from(max_bytes / 4 * 3).unwrap_or(usize::MAX);
+        // Two thirds at most, so that with what the store takes for each row there is always room for what the rows
+        // are about.
+        let index_bytes = usize::try_from(max_bytes / 3 * 2).unwrap_or(usize::MAX);
         Self {
             inventory,
             index: Index::new(index_bytes),

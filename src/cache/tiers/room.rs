@@ -10,7 +10,8 @@ const RESERVE_STEP: u64 = 64 * 1024;
 /// With a store, this part of the cap is set aside for what is still to be written to it.
 const MARKS_SHARE: u64 = 64;
 
-/// What a listing may leave to be written before it waits, in bytes: the other half is what is being written.
+/// What a listing may leave to be written before it waits, in bytes, beside the pages under way: the other half is for
+/// what is being written.
 pub(in crate::cache) fn backlog_bytes(max_bytes: u64) -> usize {
     usize::try_from(max_bytes / MARKS_SHARE / 2).unwrap_or(usize::MAX)
 }
@@ -25,17 +26,15 @@ impl<S: Source> Tiers<S> {
         })
     }
 
-    /// Notes what the open store takes in memory; nothing for none.
-    pub fn set_store_bytes(&self, bytes: u64) {
-        let marks = match bytes {
-            0 => 0,
-            _ => self.config.max_bytes / MARKS_SHARE,
-        };
-        self.store_bytes.store(bytes + marks, Ordering::Relaxed);
+    /// Notes what the open store takes in memory, if one is.
+    pub fn set_store_bytes(&self, bytes: Option<u64>) {
+        let marks = self.config.max_bytes / MARKS_SHARE;
+        let bytes = bytes.map_or(0, |bytes| bytes + marks);
+        self.store_bytes.store(bytes, Ordering::Relaxed);
     }
 
     /// Takes what index, contracts and store hold off the serving tier's share of the cap.
-    pub(super) fn make_room(&self) {
+    pub fn make_room(&self) {
         let Some(memory) = &self.memory else { return };
         // What loses its place for them leaves its texts to the index and a mark, which take less, but something.
         loop {

@@ -61,13 +61,16 @@ impl<S: Source> Writer<S> {
     pub(super) fn has_forgotten(&self, open: &Open) -> bool {
         let memory = self.tiers.memory.as_ref();
         let held = memory.map_or(0, |memory| memory.entries() as u64);
-        !self.tiers.source.remembers() && open.disk.rows() > held + held / 4 + MANY_FORGOTTEN
+        // Of what is about to be removed, rows are still there.
+        let expected = held + held / 4 + self.tiers.journal.len() as u64 + MANY_FORGOTTEN;
+        !self.tiers.source.remembers() && open.disk.rows() > expected
     }
 
     pub(super) fn inspect_size(&self, open: &Open) -> Result<(u64, u64), StoreError> {
         let (size, live) = (open.disk.size_on_disk()?, open.disk.live_bytes());
         self.tiers.counters.set_store_bytes(size, live);
-        self.tiers.set_store_bytes(open.disk.held_bytes());
+        self.tiers.set_store_bytes(Some(open.disk.held_bytes()));
+        self.fence.in_order(|| self.tiers.make_room());
         Ok((size, live))
     }
 
@@ -82,9 +85,8 @@ impl<S: Source> Writer<S> {
         self.claim(&fresh)?;
         let mut failed = None;
         let remembers = self.tiers.source.remembers();
-        if !remembers {
-            self.note = None;
-        }
+        // Without what is not held, nothing may say that all there is lies there.
+        let note = self.note.as_deref().filter(|_| remembers);
         open.disk.scan(|key, row, value| {
             if !remembers && !matches!(row.content, Content::Value(_)) {
                 return;
@@ -105,7 +107,7 @@ impl<S: Source> Writer<S> {
             return Err(error);
         }
         open.disk.copy_records(&fresh, self.clock.now())?;
-        fresh.set_state("note", self.note.as_deref())?;
+        fresh.set_state("note", note)?;
         fresh.flush()?;
         let rows = fresh.rows();
         open.generations

@@ -1,9 +1,9 @@
 //! Work that no request waits for, on a thread that gives way to those that serve.
 //!
-//! A listing pass keeps a processor busy for as long as it lasts. On a thread that the system runs only where no other
-//! wants to, it takes what requests leave, and a request that comes in does not wait for a page to be decoded first.
-//! Where requests leave next to nothing, a pass would never end: then another thread does the next pieces of work, with
-//! a share of a processor that is small, and its own.
+//! A listing pass keeps a processor busy for as long as it lasts. A [nice](Manner::Nice) thread takes a small share of one
+//! while requests want it. An [idle](Manner::Idle) one is run only where no other wants to, so that a request that comes
+//! in does not wait for a page to be decoded first; it must hold no lock for long, because it may be stopped with it
+//! in hand. Where requests leave it next to nothing, a pass would never end: then a nice deputy does the next pieces of work.
 
 use crate::telemetry::Stopwatch;
 use rustix::time::{ClockId, clock_gettime};
@@ -12,67 +12,85 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
-use thread_priority::{
-    NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy,
-    set_thread_priority_and_policy, thread_native_id,
-};
 use tracing::warn;
 
-/// How much the other thread gives way, of 19: against a request it has a tenth of a processor.
+/// How nice a thread is, of 19: against a request it has a tenth of a processor.
 const NICENESS: i32 = 10;
 
 /// A piece of work that took so much longer than its processor time, and so long at least, was starved.
 const STARVED: u32 = 10;
-const LONG: Duration = Duration::from_millis(500);
+const LONG: Duration = Duration::from_millis(100);
 
-/// How many pieces of work the other thread then does, before the first one tries again.
+/// How many pieces of work the deputy then does, before the first thread tries again.
 const PUSHES: u32 = 50;
 
 type Work = Box<dyn FnOnce() + Send>;
 
-/// The threads. They start with the first work, and end when this is dropped and all that was begun is done.
-pub(in crate::catalog) struct Quiet {
-    name: &'static str,
-    queue: Arc<Queue>,
-}
-
-/// What is to be done, piece by piece.
-#[derive(Default)]
-struct Queue {
-    state: Mutex<State>,
-    /// Wakes the thread that runs idle, and the other.
-    idle: Condvar,
-    nice: Condvar,
-}
-
-#[derive(Default)]
-struct State {
-    works: VecDeque<Work>,
-    is_busy: bool,
-    is_closed: bool,
-    /// Whether the first thread was started, and whether the other was.
-    threads: (bool, bool),
-    /// How many of the next pieces are the other thread's.
-    pushes: u32,
-}
-
 /// How a thread gets at a processor.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Manner {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::catalog) enum Manner {
     /// It runs where nobody else wants to.
     Idle,
     /// It has a small share whatever others want.
     Nice,
 }
 
+/// The thread, and its deputy if it is idle. They start with the first work, and end when this is dropped and all that
+/// was begun is done.
+pub(in crate::catalog) struct Quiet {
+    name: &'static str,
+    manner: Manner,
+    queue: Arc<Queue>,
+}
+
+/// What is to be done, piece by piece.
+struct Queue {
+    state: Mutex<State>,
+    /// Wakes the first thread, and its deputy.
+    first: Condvar,
+    deputy: Condvar,
+    /// What counts as long.
+    long: Duration,
+}
+
+#[derive(Default)]
+struct State {
+    works: VecDeque<Work>,
+    /// Since when one of them could be done.
+    ready: Option<Stopwatch>,
+    is_busy: bool,
+    is_closed: bool,
+    /// Whether the first thread was started, and whether its deputy was.
+    threads: (bool, bool),
+    /// How many of the next pieces are the deputy's.
+    pushes: u32,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    First,
+    Deputy,
+}
+
 // === impl Quiet ===
 
 impl Quiet {
     /// A thread of this name, which Linux cuts at 15 characters.
-    pub fn named(name: &'static str) -> Self {
+    pub fn named(name: &'static str, manner: Manner) -> Self {
+        Self::with(name, manner, LONG)
+    }
+
+    fn with(name: &'static str, manner: Manner, long: Duration) -> Self {
+        let queue = Queue {
+            state: Mutex::default(),
+            first: Condvar::new(),
+            deputy: Condvar::new(),
+            long,
+        };
         Self {
             name,
-            queue: Arc::default(),
+            manner,
+            queue: Arc::new(queue),
         }
     }
 
@@ -83,29 +101,34 @@ impl Quiet {
     pub fn begin(&self, work: impl FnOnce() + Send + 'static) -> Result<(), Work> {
         let mut state = self.queue.lock();
         if !state.threads.0 {
-            state.threads.0 = self.start(Manner::Idle);
-            state.threads.1 = state.threads.0 && self.start(Manner::Nice);
+            state.threads.0 = self.start(Role::First, self.manner);
+            let has_deputy = state.threads.0 && self.manner == Manner::Idle;
+            state.threads.1 = has_deputy && self.start(Role::Deputy, Manner::Nice);
         }
         if !state.threads.0 {
             return Err(Box::new(work));
         }
         state.works.push_back(Box::new(work));
-        self.queue.wake(&state);
+        self.queue.wake(&mut state);
         Ok(())
     }
 
-    fn start(&self, manner: Manner) -> bool {
+    fn start(&self, role: Role, manner: Manner) -> bool {
         let queue = Arc::clone(&self.queue);
         let thread = thread::Builder::new().name(self.name.to_owned());
-        thread.spawn(move || queue.work(manner)).is_ok()
+        let work = move || {
+            manner.apply();
+            queue.work(role);
+        };
+        thread.spawn(work).is_ok()
     }
 }
 
 impl Drop for Quiet {
     fn drop(&mut self) {
         self.queue.lock().is_closed = true;
-        self.queue.idle.notify_one();
-        self.queue.nice.notify_one();
+        self.queue.first.notify_one();
+        self.queue.deputy.notify_one();
     }
 }
 
@@ -113,58 +136,61 @@ impl Drop for Quiet {
 
 impl Queue {
     /// Does what is to be done, in its turn.
-    fn work(&self, manner: Manner) {
-        manner.apply();
-        while let Some(work) = self.next(manner) {
-            let (took, before) = (Stopwatch::start(), processor_time());
+    fn work(&self, role: Role) {
+        while let Some((work, ready)) = self.next(role) {
+            let before = processor_time();
             // Whoever waits for what it makes sees that it does not come.
             let _ = catch_unwind(AssertUnwindSafe(work));
-            let (took, ran) = (took.elapsed(), processor_time().saturating_sub(before));
-            self.done(manner, took > LONG && took > ran * STARVED);
+            let took = ready.map_or(Duration::ZERO, |ready| ready.elapsed());
+            let ran = processor_time().saturating_sub(before);
+            self.done(role, took > self.long && took > ran * STARVED);
         }
     }
 
-    /// The next piece of work for a thread; `None` where there will be none.
-    fn next(&self, manner: Manner) -> Option<Work> {
+    /// The next piece of work for a thread, and since when it could be done; `None` where there will be none.
+    fn next(&self, role: Role) -> Option<(Work, Option<Stopwatch>)> {
         let waits = |state: &mut State| {
-            let is_its_turn = (manner == Manner::Nice) == (state.pushes > 0);
+            let is_its_turn = (role == Role::Deputy) == (state.pushes > 0);
             match state.works.is_empty() {
                 true => !state.is_closed,
                 false => state.is_busy || !is_its_turn,
             }
         };
-        let woken = match manner {
-            Manner::Idle => &self.idle,
-            Manner::Nice => &self.nice,
+        let woken = match role {
+            Role::First => &self.first,
+            Role::Deputy => &self.deputy,
         };
         let state = woken.wait_while(self.lock(), waits);
         let mut state = state.unwrap_or_else(PoisonError::into_inner);
         let work = state.works.pop_front()?;
         state.is_busy = true;
-        Some(work)
+        Some((work, state.ready.take()))
     }
 
-    fn done(&self, manner: Manner, starved: bool) {
+    fn done(&self, role: Role, starved: bool) {
         let mut state = self.lock();
         state.is_busy = false;
-        state.pushes = match manner {
-            Manner::Idle if starved && state.threads.1 => PUSHES,
-            Manner::Idle => 0,
-            Manner::Nice => state.pushes.saturating_sub(1),
+        state.pushes = match role {
+            Role::First if starved && state.threads.1 => PUSHES,
+            Role::First => 0,
+            Role::Deputy => state.pushes.saturating_sub(1),
         };
-        self.wake(&state);
+        self.wake(&mut state);
     }
 
     /// Wakes whoever does the next piece of work; with none left, both, which may have waited for that to end.
-    fn wake(&self, state: &State) {
+    fn wake(&self, state: &mut State) {
         if state.works.is_empty() && !state.is_closed || state.is_busy {
             return;
         }
+        if !state.works.is_empty() {
+            state.ready.get_or_insert_with(Stopwatch::start);
+        }
         if state.pushes == 0 || state.works.is_empty() {
-            self.idle.notify_one();
+            self.first.notify_one();
         }
         if state.pushes > 0 || state.works.is_empty() {
-            self.nice.notify_one();
+            self.deputy.notify_one();
         }
     }
 
@@ -177,18 +203,24 @@ impl Queue {
 // === impl Manner ===
 
 impl Manner {
-    /// On Linux this is about the calling thread alone.
+    /// Makes the calling thread's manner this. Elsewhere than on Linux that would be about the process.
+    #[cfg(target_os = "linux")]
     fn apply(self) {
-        let is_idle = self == Self::Idle
-            && set_thread_priority_and_policy(
-                thread_native_id(),
-                ThreadPriority::Min,
-                ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle),
-            )
-            .is_ok();
+        use thread_priority::{
+            NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy,
+            set_thread_priority_and_policy, thread_native_id,
+        };
+        let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+        let set = || set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle);
+        let is_idle = self == Self::Idle && set().is_ok();
         if !is_idle && let Err(error) = rustix::process::nice(NICENESS) {
             warn!(%error, "Listing passes run at the priority of requests");
         }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn apply(self) {
+        warn!("Listing passes run at the priority of requests");
     }
 }
 
@@ -198,10 +230,16 @@ fn processor_time() -> Duration {
 }
 
 #[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use super::*;
-    use std::sync::mpsc::channel;
-    use thread_priority::thread_schedule_policy;
+    use std::sync::mpsc::{RecvTimeoutError, channel};
+    use thread_priority::{
+        NormalThreadSchedulePolicy, ThreadSchedulePolicy, thread_schedule_policy,
+    };
+
+    /// Nothing takes as long, however busy the machine is.
+    const NEVER: Duration = Duration::from_secs(3600);
 
     /// Whether the calling thread runs where nobody else wants to, and how nice it is.
     fn manner() -> (bool, i32) {
@@ -220,25 +258,33 @@ mod tests {
         result.recv().ok()
     }
 
+    /// To whoever only looks at the clock, waiting is being starved.
+    fn wait(long: Duration) {
+        let (_open, never) = channel::<()>();
+        let waited = never.recv_timeout(long * 2);
+        assert_eq!(waited, Err(RecvTimeoutError::Timeout));
+    }
+
     #[test]
-    fn work_is_done_on_a_thread_that_gives_way_at_once() {
-        let quiet = Quiet::named("quiet");
+    fn work_is_done_on_a_thread_that_gives_way() {
         let before = manner();
-        let name = || thread::current().name().map(str::to_owned);
-        assert_eq!(made(&quiet, name).flatten().as_deref(), Some("quiet"));
-        assert_eq!(made(&quiet, manner), Some((true, before.1)));
-        assert_eq!(manner(), before, "of its own, not of the process");
+        let nice = (false, (before.1 + NICENESS).min(19));
+        for (how, expected) in [(Manner::Idle, (true, before.1)), (Manner::Nice, nice)] {
+            let quiet = Quiet::with("quiet", how, NEVER);
+            let name = || thread::current().name().map(str::to_owned);
+            assert_eq!(made(&quiet, name).flatten().as_deref(), Some("quiet"));
+            assert_eq!(made(&quiet, manner), Some(expected));
+            assert_eq!(manner(), before, "of its own, not of the process");
+        }
     }
 
     #[test]
     fn work_that_is_starved_goes_on_with_a_share_of_its_own() {
-        let quiet = Quiet::named("quiet");
+        let long = Duration::from_millis(50);
+        let quiet = Quiet::with("quiet", Manner::Idle, long);
         let before = manner();
         let nice = (false, (before.1 + NICENESS).min(19));
-        // To whoever only looks at the clock, waiting is being starved.
-        made(&quiet, || {
-            thread::park_timeout(LONG + Duration::from_millis(100))
-        });
+        made(&quiet, move || wait(long));
         for _ in 0..PUSHES {
             assert_eq!(made(&quiet, manner), Some(nice));
         }
@@ -250,8 +296,20 @@ mod tests {
     }
 
     #[test]
+    fn work_that_waits_for_its_thread_counts_as_waiting() {
+        let long = Duration::from_millis(50);
+        let quiet = Quiet::with("quiet", Manner::Idle, long);
+        // What was ready before the thread looked.
+        let ready = Stopwatch::start();
+        wait(long);
+        quiet.queue.lock().ready = Some(ready);
+        made(&quiet, || ());
+        assert!(!made(&quiet, manner).unwrap().0);
+    }
+
+    #[test]
     fn work_that_panics_costs_its_result_alone() {
-        let quiet = Quiet::named("quiet");
+        let quiet = Quiet::with("quiet", Manner::Idle, NEVER);
         let first = made(&quiet, || thread::current().id());
         assert_eq!(made(&quiet, || -> u32 { panic!("planted") }), None);
         assert_eq!(made(&quiet, || thread::current().id()), first);
@@ -259,13 +317,14 @@ mod tests {
 
     #[test]
     fn work_is_done_in_the_order_in_which_it_was_begun_and_to_its_end() {
-        let quiet = Quiet::named("quiet");
+        let long = Duration::from_millis(50);
+        let quiet = Quiet::with("quiet", Manner::Idle, long);
         let (done, results) = channel();
         for number in 0..100 {
             let done = done.clone();
             let work = move || {
                 if number == 10 {
-                    thread::park_timeout(LONG + Duration::from_millis(100));
+                    wait(long);
                 }
                 done.send(number).unwrap();
             };
