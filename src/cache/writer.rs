@@ -299,6 +299,8 @@ impl<S: Source> Writer<S> {
     fn change(&self, key: &S::Key, mark: &Mark) -> Option<Change> {
         match mark {
             Mark::Remove => return Some(Change::Remove),
+            // Marked while it was still remembered.
+            Mark::Row(..) if !self.tiers.source.remembers() => return Some(Change::Remove),
             Mark::Row(as_of, summary) => {
                 let summary = summary.as_ref().map(|summary| summary.to_vec());
                 return Some(Change::Summarize(*as_of, summary));

@@ -99,7 +99,16 @@ async fn where_the_source_remembers_nothing_the_store_has_what_is_held_and_no_mo
         .keys()
         .copied()
         .collect();
-    assert_eq!(known, held);
+    // Stopping may cost a few more their place.
+    let unheld = known.iter().filter(|key| !held.contains(key)).count();
+    assert_eq!(
+        unheld,
+        0,
+        "of {} known, {} were held",
+        known.len(),
+        held.len()
+    );
+    assert!(known.len() > held.len() / 2);
     let restored = bench.cache.source().restored.lock().unwrap().clone();
     assert_eq!(restored.unwrap().note, None, "it is not all any more");
     bench.cache.close_store().await;
