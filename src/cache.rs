@@ -60,7 +60,7 @@ pub use memory::{Memory, Pair, Place, allocated, hash};
 pub use served::{Demand, ReadError, Served};
 pub use source::{Change, Known, Loaded, Purpose, Restored, Source};
 pub use status::StoreStatus;
-pub use store::StoreError;
+pub use store::{STORED_ROW_BYTES, StoreError};
 
 use crate::clock::{Clock, Moment};
 use crate::telemetry::events::Events;

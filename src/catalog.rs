@@ -228,7 +228,7 @@ impl Catalog {
         events: Events,
     ) -> Self {
         let contracts = Contracts::new(std::mem::take(&mut config.contracts));
-        let source = Products::new(inventory, cache.max_bytes, clock);
+        let source = Products::new(inventory, cache.max_bytes, cache.dir.is_some(), clock);
         let cache = Cache::new(source, cache, clock, tasks.clone(), events.clone());
         // Nothing is held yet: what is loaded from here on is under its contract.
         cache.govern(contracts.of_file());

@@ -29,7 +29,7 @@ const PAGE_CACHE_FACTOR: u64 = 3;
 
 /// What sled holds in memory for a row in either tree, whether it is in the page cache or not, in bytes: where its
 /// pages lie. Measured, at 300,000 to 2,000,000 rows.
-const ROW_BYTES: u64 = 36;
+pub const STORED_ROW_BYTES: usize = 36;
 
 /// How often sled flushes by itself; the writer flushes (and looks at the result) each second.
 const FLUSH_EVERY_MS: u64 = 500;
@@ -356,7 +356,7 @@ impl Disk {
     /// something to be in it, and where pages lie. An estimate.
     pub fn held_bytes(&self) -> u64 {
         let cached = (PAGE_CACHE_FACTOR * self.page_cache).min(self.live_bytes());
-        cached + ROW_BYTES * self.rows()
+        cached + STORED_ROW_BYTES as u64 * self.rows()
     }
 
     /// Rows there are, once scanned. sled's own count reads the whole tree, and never ends on a page

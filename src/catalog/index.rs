@@ -52,6 +52,8 @@ pub struct Index {
     bytes: AtomicUsize,
     changes: AtomicU64,
     limit_bytes: usize,
+    /// What a row takes elsewhere, in bytes.
+    elsewhere_bytes: usize,
     complete: AtomicBool,
     overflown: AtomicBool,
 }
@@ -59,14 +61,16 @@ pub struct Index {
 // === impl Index ===
 
 impl Index {
-    /// An empty index of at most `limit_bytes`. One that would pass that gives up and stays empty.
-    pub fn new(limit_bytes: usize) -> Self {
+    /// An empty index of at most `limit_bytes`, of which each row takes `elsewhere_bytes` beside what lies here. One that
+    /// would pass that gives up and stays empty.
+    pub fn new(limit_bytes: usize, elsewhere_bytes: usize) -> Self {
         Self {
             table: RwLock::new(Table::new()),
             sorting: Mutex::new(()),
             bytes: AtomicUsize::new(0),
             changes: AtomicU64::new(0),
             limit_bytes,
+            elsewhere_bytes,
             complete: AtomicBool::new(false),
             overflown: AtomicBool::new(limit_bytes == 0),
         }
@@ -210,11 +214,12 @@ impl Index {
 
     /// Sees to it that the table stays within its limit, and tells what became of it.
     fn settle(&self, table: &mut Table, is_changed: bool) {
-        if table.bytes() > self.limit_bytes {
+        let elsewhere = table.rows.len() * self.elsewhere_bytes;
+        if table.bytes() + elsewhere > self.limit_bytes {
             // Orders only save time.
             table.drop_orders();
         }
-        if table.bytes() > self.limit_bytes {
+        if table.bytes() + elsewhere > self.limit_bytes {
             *table = Table::new();
             self.overflown.store(true, Ordering::Relaxed);
             self.complete.store(false, Ordering::Relaxed);

@@ -6,7 +6,7 @@ use super::invalidate::Selector;
 use super::pages::Pages;
 use super::standing::Confirmation;
 use super::stored::{InMemory, Stored};
-use crate::cache::{Known, Loaded, Purpose, Restored, Source, allocated};
+use crate::cache::{Known, Loaded, Purpose, Restored, STORED_ROW_BYTES, Source, allocated};
 use crate::clock::{Clock, Moment};
 use crate::product::{Product, ProductId};
 use crate::telemetry::Conversation;
@@ -33,14 +33,14 @@ pub struct Products {
 // === impl Products ===
 
 impl Products {
-    /// Products of `inventory`; what is known of them takes its part of `max_bytes`.
-    pub fn new(inventory: Inventory, max_bytes: u64, clock: Clock) -> Self {
-        // Two thirds at most, so that with what the store takes for each row there is always room for what the rows
-        // are about.
-        let index_bytes = usize::try_from(max_bytes / 3 * 2).unwrap_or(usize::MAX);
+    /// Products of `inventory`; what is known of them, and what a store takes in memory for each, takes its part of
+    /// `max_bytes`.
+    pub fn new(inventory: Inventory, max_bytes: u64, has_store: bool, clock: Clock) -> Self {
+        // Three quarters at most, so that there is always room for what the rows are about.
+        let index_bytes = usize::try_from(max_bytes / 4 * 3).unwrap_or(usize::MAX);
         Self {
             inventory,
-            index: Index::new(index_bytes),
+            index: Index::new(index_bytes, if has_store { STORED_ROW_BYTES } else { 0 }),
             pages: Pages::new(max_bytes),
             confirmation: Confirmation::default(),
             wanted: Notify::new(),

@@ -113,7 +113,7 @@ mod tests {
         fn a_walk_visits_every_group_once_there_and_back(
             brands in btree_map("[a-c]{1,4}", 1..3_u64, 0..40), limit in 1..9_usize,
         ) {
-            let index = Index::new(1 << 24);
+            let index = Index::new(1 << 24, 0);
             for (name, count) in &brands {
                 for n in 0..*count {
                     put(&index, &format!("{name}-{n}"), name);
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_group_that_went_meanwhile_is_a_place_all_the_same() {
-        let index = Index::new(1 << 24);
+        let index = Index::new(1 << 24, 0);
         for brand in ["a", "b", "c"] {
             put(&index, brand, brand);
         }
@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn names_that_a_cursor_can_not_tell_apart_lie_behind_it() {
-        let index = Index::new(1 << 24);
+        let index = Index::new(1 << 24, 0);
         let long = "x".repeat(3_000);
         for (id, end) in [("1", "a"), ("2", "b")] {
             put(&index, id, &format!("{long}{end}"));

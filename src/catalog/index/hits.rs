@@ -407,7 +407,7 @@ mod tests {
             names in btree_map(0u16..60, "[ab]", 0..50), changed in vec((0u16..60, "[ab]"), 0..30),
             from in proptest::option::of((0u16..62, any::<bool>())), backward: bool, limit in 1usize..8, steps in 0usize..70,
         ) {
-            let index = Index::new(1 << 24);
+            let index = Index::new(1 << 24, 0);
             let mut model = BTreeMap::new();
             for (number, name) in names.into_iter().chain(changed) {
                 put(&index, &id(number), &serde_json::json!({"name": name, "price": {"amount": 1, "currency": "EUR"}}));

@@ -168,7 +168,7 @@ impl Index {
     /// Where a product of this content stands in the order of `criteria`; `None` where it does not meet
     /// them. The index need not know it.
     pub fn place_of(id: &ProductId, content: Content<'_>, criteria: &Criteria) -> Option<Place> {
-        let alone = Self::new(usize::MAX);
+        let alone = Self::new(usize::MAX, 0);
         alone.insert(id, Some(content), Moment::default());
         let run = alone.page(criteria, Edge::Start, 1, Patience::Long);
         Some(run.ok()?.found.pop()?.place)

@@ -328,7 +328,7 @@ fn pages(index: &Index, criteria: &Criteria, edge: Edge<'_>, limit: usize) -> Ve
 }
 
 fn filled(products: &[(u16, Value)]) -> (Index, Model) {
-    let (index, mut model) = (Index::new(1 << 24), Model::new());
+    let (index, mut model) = (Index::new(1 << 24, 0), Model::new());
     for (number, product) in products {
         put(&index, &id(*number), product);
         model.insert(id(*number).to_string(), product.clone());
@@ -490,7 +490,7 @@ proptest! {
 
     #[test]
     fn groups_count_what_is_there(products in vec((0u16..30, product(), any::<bool>()), 0..80)) {
-        let (index, mut model) = (Index::new(1 << 24), Model::new());
+        let (index, mut model) = (Index::new(1 << 24, 0), Model::new());
         for (number, product, is_in) in products {
             if is_in {
                 put(&index, &id(number), &product);
@@ -513,8 +513,8 @@ proptest! {
 
     #[test]
     fn its_bytes_follow_what_is_in_it(changes in vec((0u16..50, option::of(product())), 0..200)) {
-        let index = Index::new(1 << 24);
-        let empty = Index::new(1 << 24).read().bytes();
+        let index = Index::new(1 << 24, 0);
+        let empty = Index::new(1 << 24, 0).read().bytes();
         let mut most = 0;
         for (number, product) in changes {
             match product {
@@ -536,7 +536,7 @@ proptest! {
 
 #[test]
 fn an_index_that_would_pass_its_limit_gives_up() {
-    let index = Index::new(64 << 10);
+    let index = Index::new(64 << 10, 0);
     for number in 0..2000 {
         index.insert(&id(number), None, Moment::default());
         assert!(index.bytes() <= 64 << 10);
@@ -544,6 +544,20 @@ fn an_index_that_would_pass_its_limit_gives_up() {
     index.complete();
     assert!(index.has_overflown() && !index.is_complete());
     assert_eq!((index.len(), index.bytes()), (0, 0));
+}
+
+#[test]
+fn what_rows_take_elsewhere_counts_for_the_limit() {
+    let (alone, beside) = (Index::new(64 << 10, 0), Index::new(64 << 10, 36));
+    let until_full = |index: &Index| {
+        let all = (0..5_000).take_while(|number| {
+            index.insert(&id(*number), None, Moment::default());
+            !index.has_overflown()
+        });
+        all.count()
+    };
+    let (alone, beside) = (until_full(&alone), until_full(&beside));
+    assert!(beside + 20 < alone, "{beside} {alone}");
 }
 
 #[test]
@@ -557,11 +571,11 @@ fn orders_make_room_for_rows() {
     };
     let product =
         |amount: u16| json!({"name": "n", "price": {"amount": amount, "currency": "EUR"}});
-    let without_order = Index::new(1 << 20);
+    let without_order = Index::new(1 << 20, 0);
     for number in 0..900 {
         put(&without_order, &id(number), &product(number));
     }
-    let index = Index::new(without_order.bytes() + 1_000);
+    let index = Index::new(without_order.bytes() + 1_000, 0);
     let page = || index.page(&price, Edge::Start, 1, Patience::Long).unwrap();
     let has_order = || index.read().order(column::Column::Price).is_some();
     for number in 0..900 {
@@ -579,7 +593,7 @@ fn orders_make_room_for_rows() {
 
 #[test]
 fn what_is_known_already_is_no_news_but_confirms() {
-    let index = Index::new(1 << 20);
+    let index = Index::new(1 << 20, 0);
     let product = json!({"name": "n", "price": {"amount": 1, "currency": "EUR"}});
     assert!(put(&index, &id(1), &product));
     assert!(!put(&index, &id(1), &product));
@@ -594,7 +608,7 @@ fn what_is_known_already_is_no_news_but_confirms() {
 
 #[test]
 fn a_body_is_held_on_to_only_while_it_is_held() {
-    let index = Index::new(1 << 20);
+    let index = Index::new(1 << 20, 0);
     let text = "x".repeat(300);
     let product = |amount: u16| json!({"name": "n", "description": text, "price": {"amount": amount, "currency": "EUR"}});
     let (one, same, other) = (
@@ -629,7 +643,7 @@ fn a_body_is_held_on_to_only_while_it_is_held() {
 
 #[test]
 fn what_was_read_ahead_counts_only_for_the_content_it_was_read_of() {
-    let index = Index::new(1 << 20);
+    let index = Index::new(1 << 20, 0);
     let json = br#"{"id":"P-00001","name":"oak","price":{"amount":1,"currency":"EUR"}}"#;
     let draft = |name: &str| {
         let json = String::from_utf8_lossy(json).replace("oak", name);
@@ -666,7 +680,7 @@ fn a_row_finds_its_texts_in_the_body_that_is_held_whether_it_was_read_ahead_or_n
     let product = product.unwrap().product;
     let held = held(std::str::from_utf8(product.render(0).body()).unwrap());
     let bytes = [false, true].map(|ahead| {
-        let index = Index::new(1 << 20);
+        let index = Index::new(1 << 20, 0);
         let content = held.content();
         let reading = Reading::of(&product, content.version);
         let reading = ahead.then_some(&reading);
@@ -685,7 +699,7 @@ fn a_row_finds_its_texts_in_the_body_that_is_held_whether_it_was_read_ahead_or_n
 
 #[test]
 fn a_text_is_taken_in_anew_only_where_it_is_another() {
-    let index = Index::new(1 << 20);
+    let index = Index::new(1 << 20, 0);
     let long = "x".repeat(200);
     let product = json!({"name": "n", "brand": "b", "category": "c", "tags": ["t", "u"], "description": long,
         "price": {"amount": 1, "currency": "EUR"}});
@@ -718,7 +732,7 @@ fn a_text_is_taken_in_anew_only_where_it_is_another() {
 #[test]
 fn an_order_that_is_made_while_rows_change_ends_up_right() {
     let many = 6_000;
-    let index = Index::new(1 << 26);
+    let index = Index::new(1 << 26, 0);
     let product =
         |amount: u16| json!({"name": "n", "price": {"amount": amount % 977, "currency": "EUR"}});
     for number in 0..many {

@@ -55,7 +55,7 @@ fn while_products_change<T>(index: &std::sync::Arc<Index>, ask: impl FnOnce(&Ind
 }
 
 fn filled() -> std::sync::Arc<Index> {
-    let index = Index::new(1 << 26);
+    let index = Index::new(1 << 26, 0);
     for number in 0..MANY {
         put(&index, &id(number), &product(number, 0));
     }
