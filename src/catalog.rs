@@ -54,7 +54,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use warmup::{Manner, Quiet};
+use warmup::Quiet;
 
 /// What the catalogue itself is told; its parts have their own configuration.
 #[derive(Clone, Debug)]
@@ -242,9 +242,8 @@ impl Catalog {
             under_way: UnderWay::default(),
             jobs: Jobs::default(),
             workshop: Workshop::default(),
-            reading: Quiet::named("listing-read", Manner::Idle),
-            // Requests may want the locks that confirming takes.
-            confirming: Quiet::named("listing-confirm", Manner::Nice),
+            reading: Quiet::named("listing-read"),
+            confirming: Quiet::named("listing-confirm"),
             events,
         }
     }

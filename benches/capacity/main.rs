@@ -34,7 +34,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -108,8 +108,6 @@ enum Part {
 /// What is measured against what.
 struct Setting {
     runtime: Runtime,
-    /// What the inventory runs on, in the stead of a machine of its own: it takes what the service leaves.
-    _elsewhere: Runtime,
     inventory: Inventory,
     /// Where the inventory answers.
     inventory_addr: SocketAddr,
@@ -191,18 +189,13 @@ impl Setting {
         stop: CancellationToken,
     ) -> anyhow::Result<Self> {
         let runtime = Runtime::new()?;
-        let elsewhere = Builder::new_multi_thread()
-            .enable_all()
-            .on_thread_start(give_way)
-            .build()?;
         let catalogue = Catalogue::generated_with(arguments.products, 1, arguments.body);
         let inventory = Inventory::new(catalogue);
-        let listener = elsewhere.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))?;
+        let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))?;
         let inventory_addr = listener.local_addr()?;
-        tasks.spawn_on(inventory.clone().serve(listener, stop), elsewhere.handle());
+        tasks.spawn_on(inventory.clone().serve(listener, stop), runtime.handle());
         Ok(Self {
             runtime,
-            _elsewhere: elsewhere,
             inventory,
             inventory_addr,
             upstream: format!("http://{inventory_addr}"),
@@ -227,18 +220,5 @@ impl Setting {
     fn fresh(&self) -> anyhow::Result<PathBuf> {
         let home = tempfile::Builder::new().tempdir_in(&self.scratch)?;
         Ok(home.keep())
-    }
-}
-
-/// Has the calling thread run where nobody else wants to; where that can not be had, all figures look worse.
-fn give_way() {
-    #[cfg(target_os = "linux")]
-    {
-        use thread_priority::{
-            NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy,
-            set_thread_priority_and_policy, thread_native_id,
-        };
-        let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
-        let _ = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle);
     }
 }

@@ -15,7 +15,7 @@ use crate::telemetry::events::EventKind;
 use crate::telemetry::{Conversation, metrics};
 use crate::upstream::{RawPage, UpstreamError};
 use futures_util::FutureExt;
-pub(super) use quiet::{Manner, Quiet};
+pub(super) use quiet::Quiet;
 use rustc_hash::FxBuildHasher;
 use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::hash::BuildHasher;

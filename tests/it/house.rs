@@ -112,7 +112,6 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ),
     ("indicatif", &["app/progress.rs"]),
     ("rustix", &["catalog/warmup/quiet.rs"]),
-    ("thread_priority", &["catalog/warmup/quiet.rs"]),
     ("tikv_jemallocator", &["main.rs"]),
     ("tempfile", &["cli"]),
     ("flate2", &["product/coding.rs"]),
