@@ -27,8 +27,8 @@ const PAGE_CACHE_BYTES: std::ops::RangeInclusive<u64> = 64 << 10..=16 << 20;
 /// What a byte in sled's page cache takes in memory, with what is there but not counted yet. Measured.
 const PAGE_CACHE_FACTOR: u64 = 3;
 
-/// What sled holds in memory for a row in either tree, whether it is in the page cache or not, in bytes: where its
-/// pages lie. Measured, at 300,000 to 2,000,000 rows.
+/// What sled holds in memory for a row and its value together, whether they are in the page cache or not, in bytes: where
+/// their pages lie. Measured, at 300,000 to 2,000,000 rows.
 pub const STORED_ROW_BYTES: usize = 36;
 
 /// How often sled flushes by itself; the writer flushes (and looks at the result) each second.

@@ -266,6 +266,12 @@ impl Bench {
         self.cache.write(Some(key), write).await.unwrap();
     }
 
+    /// The keys that the source knows, held or not.
+    fn known(&self) -> Vec<u32> {
+        let known = self.cache.source().known.lock().unwrap();
+        known.keys().copied().collect()
+    }
+
     /// What the source knows of a key's value, held or not.
     fn summary(&self, key: u32) -> Option<String> {
         let summaries = self.cache.source().summaries.lock().unwrap();
@@ -900,15 +906,7 @@ async fn what_was_removed_or_evicted_does_not_come_back_from_the_store() {
         .filter(|key| bench.cache.peek(key).is_some())
         .collect();
     assert_eq!(held, [3]);
-    let known: Vec<_> = bench
-        .cache
-        .source()
-        .known
-        .lock()
-        .unwrap()
-        .keys()
-        .copied()
-        .collect();
+    let known = bench.known();
     assert_eq!(known, [2, 3], "a purged key is still known to exist");
     assert_eq!(bench.summary(2), Some("summary of two".to_owned()));
     bench.cache.close_store().await;
@@ -1213,15 +1211,7 @@ async fn what_a_listing_may_not_confirm_is_still_known_to_exist_unless_it_was_re
         bench.cache.confirm(&listing, &key, "old".to_owned(), as_of);
         assert!(bench.cache.peek(&key).is_none(), "{key}");
     }
-    let known: Vec<_> = bench
-        .cache
-        .source()
-        .known
-        .lock()
-        .unwrap()
-        .keys()
-        .copied()
-        .collect();
+    let known = bench.known();
     assert_eq!(known, [1, 3]);
 }
 

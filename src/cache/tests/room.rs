@@ -90,15 +90,7 @@ async fn where_the_source_remembers_nothing_the_store_has_what_is_held_and_no_mo
 
     let bench = start(dir.path());
     bench.cache.restored().await;
-    let known: Vec<_> = bench
-        .cache
-        .source()
-        .known
-        .lock()
-        .unwrap()
-        .keys()
-        .copied()
-        .collect();
+    let known = bench.known();
     // Stopping may cost a few more their place.
     let unheld = known.iter().filter(|key| !held.contains(key)).count();
     assert_eq!(
