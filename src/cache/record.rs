@@ -1,12 +1,12 @@
-//! What lies on disk for a key: a row of a few bytes, rewritten at every touch, and the value or, where
-//! that is not held any more, what the source wants to keep of it. Both are written once, and checked
-//! on the way in; what does not fit is skipped, never trusted.
+//! What lies on disk for a key: a row of a few bytes and, behind it, the value or, where that is not held
+//! any more, what the source wants to keep of it. They are written once, and checked on the way in; what
+//! does not fit is skipped, never trusted. At a touch the row is written again, elsewhere.
 
 use super::freshness::Trust;
 use crate::clock::Moment;
 
 /// The format of everything on disk. Another number on disk discards the store.
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
 
 const ROW_BYTES: usize = 8 + 1 + 2 + 1 + 4;
 
@@ -60,6 +60,25 @@ impl Row {
         ]);
         crc.copy_from_slice(&self.content.checksum().unwrap_or_default().to_le_bytes());
         bytes
+    }
+
+    /// Reads a row and what lies behind it; `None` where there is less than a row.
+    pub fn split(bytes: &[u8]) -> Option<(Self, &[u8])> {
+        let (row, content) = bytes.split_at_checked(ROW_BYTES)?;
+        Some((Self::decode(row)?, content))
+    }
+
+    /// The row that was written later, if that is about the same.
+    pub fn touched(self, later: Option<&[u8]>) -> Self {
+        let later = later.and_then(Self::decode);
+        later
+            .filter(|later| later.content == self.content)
+            .unwrap_or(self)
+    }
+
+    /// Whether it is about this value of the key.
+    pub fn is_of_value(&self, key: &[u8], value: &[u8]) -> bool {
+        self.content == Content::Value(checksum(key, value))
     }
 
     /// Reads a row; `None` if it is not one.

@@ -3,8 +3,12 @@
 //!
 //! sled can panic on damaged files and return errors for full disks, so every call goes through
 //! [`guard`], and whoever gets a [`StoreError`] decides what the service does without a store.
-//! Values and summaries are written before their rows and deleted after them: a kill in between leaves
-//! one without a row, or a row whose checksum does not match; both are skipped when loading.
+//!
+//! A key's row lies before its value or summary, so that what comes for the first time costs one insertion:
+//! more than half of what a store costs is finding the place. A row that changes alone lies in a tree of its
+//! own, and counts where its checksum is that of what lies there. It goes after what replaces it was
+//! written, and before what is deleted: a kill in between leaves one that is about something else, or a row
+//! that is older than the last.
 
 mod records;
 
@@ -16,7 +20,7 @@ use std::io::{self, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// sled's own page cache: this part of the cap, and no more and no less than so many bytes. It is written in the order
@@ -27,8 +31,8 @@ const PAGE_CACHE_BYTES: std::ops::RangeInclusive<u64> = 64 << 10..=16 << 20;
 /// What a byte in sled's page cache takes in memory, with what is there but not counted yet. Measured.
 const PAGE_CACHE_FACTOR: u64 = 3;
 
-/// What sled holds in memory for a row and its value together, whether they are in the page cache or not, in bytes: where
-/// their pages lie. Measured, at 300,000 to 2,000,000 rows.
+/// What sled holds in memory for a row with its value, whether that is in the page cache or not, in bytes: where
+/// its page lies. Measured, at 300,000 to 2,000,000 rows.
 pub const STORED_ROW_BYTES: usize = 36;
 
 /// How often sled flushes by itself; the writer flushes (and looks at the result) each second.
@@ -59,8 +63,12 @@ pub enum StoreError {
 #[derive(Clone)]
 pub struct Disk {
     db: sled::Db,
+    /// Each key's row, and what it is about.
     values: sled::Tree,
-    rows: sled::Tree,
+    /// Later rows of what lies there.
+    touches: sled::Tree,
+    /// Whether there may be any.
+    has_touches: Arc<AtomicBool>,
     state: sled::Tree,
     records: sled::Tree,
     /// The records' keys, in order of expiry.
@@ -79,7 +87,7 @@ type Sled<T> = sled::Result<T>;
 pub struct Scan {
     /// Rows found.
     pub rows: u64,
-    /// Rows whose value was missing or damaged, and things that are no row.
+    /// Rows whose value was damaged, and things that are no row.
     pub unreadable: u64,
 }
 
@@ -139,9 +147,12 @@ impl Disk {
                 .cache_capacity(page_cache)
                 .flush_every_ms(Some(FLUSH_EVERY_MS))
                 .open()?;
+            let touches = db.open_tree("touches")?;
+            let is_touched = touches.iter().next().transpose()?.is_some();
             Ok(Self {
                 values: db.open_tree("values")?,
-                rows: db.open_tree("rows")?,
+                touches,
+                has_touches: Arc::new(AtomicBool::new(is_touched)),
                 state: db.open_tree("state")?,
                 records: db.open_tree("records")?,
                 order: db.open_tree("records-by-expiry")?,
@@ -165,35 +176,32 @@ impl Disk {
         guard(AssertUnwindSafe(|| {
             let mut scan = Scan::default();
             let mut live = 0;
-            let mut values = self.values.iter();
-            let mut ahead = values.next().transpose()?;
-            for row in self.rows.iter() {
-                let (key, bytes) = row?;
+            let mut touches = self.touches.iter();
+            let mut ahead = touches.next().transpose()?;
+            for found in self.values.iter() {
+                let (key, bytes) = found?;
                 scan.rows += 1;
                 live += (key.len() + bytes.len()) as u64;
-                // Both trees are in key order: values before this row's key belong to no row.
+                // Both trees are in key order: touches before this key are of no row.
                 while ahead.as_ref().is_some_and(|(other, _)| *other < key) {
                     scan.unreadable += 1;
-                    ahead = values.next().transpose()?;
+                    ahead = touches.next().transpose()?;
                 }
-                let value = match ahead.take_if(|(other, _)| *other == key) {
-                    Some((_, value)) => {
-                        ahead = values.next().transpose()?;
-                        Some(value)
-                    }
-                    None => None,
-                };
-                let Some(row) = Row::decode(&bytes) else {
+                let touch = ahead.take_if(|(other, _)| *other == key);
+                if let Some((key, touch)) = &touch {
+                    live += (key.len() + touch.len()) as u64;
+                    ahead = touches.next().transpose()?;
+                }
+                let touch = touch.as_ref().map(|(_, touch)| &**touch);
+                let Some((row, content)) = Row::split(&bytes) else {
                     scan.unreadable += 1;
                     continue;
                 };
-                match (row.content.checksum(), value) {
-                    (Some(crc), Some(value)) if crc == checksum(&key, &value) => {
-                        live += (key.len() + value.len()) as u64;
-                        visit(&key, row, Some(&value));
-                    }
-                    (None, _) => visit(&key, row, None),
-                    (Some(_), _) => {
+                let row = row.touched(touch);
+                match row.content.checksum() {
+                    Some(crc) if crc == checksum(&key, content) => visit(&key, row, Some(content)),
+                    None => visit(&key, row, None),
+                    Some(_) => {
                         scan.unreadable += 1;
                         visit(&key, row, None);
                     }
@@ -208,13 +216,15 @@ impl Disk {
     /// The row and value of one key.
     pub fn get(&self, key: &[u8]) -> Result<Option<(Row, Vec<u8>)>, StoreError> {
         guard(AssertUnwindSafe(|| {
-            let Some(row) = self.rows.get(key)?.as_deref().and_then(Row::decode) else {
+            let Some(bytes) = self.values.get(key)? else {
                 return Ok(None);
             };
-            let value = self.values.get(key)?;
-            Ok(value
-                .filter(|value| row.content == Content::Value(checksum(key, value)))
-                .map(|value| (row, value.to_vec())))
+            let value = Row::split(&bytes).filter(|(row, value)| row.is_of_value(key, value));
+            let Some((row, value)) = value else {
+                return Ok(None);
+            };
+            let touch = self.touches.get(key)?;
+            Ok(Some((row.touched(touch.as_deref()), value.to_vec())))
         }))
     }
 
@@ -226,24 +236,27 @@ impl Disk {
         summarize: impl Fn(&[u8]) -> Option<Vec<u8>>,
     ) -> Result<(), StoreError> {
         guard(AssertUnwindSafe(|| {
+            let mut bytes = Vec::new();
             for (key, change) in changes {
                 let key = key.as_slice();
                 match change {
-                    Change::Save(row, value) => {
-                        self.put_value(key, &value)?;
-                        self.put_row(key, row)?;
+                    Change::Save(row, content) => {
+                        bytes.clear();
+                        bytes.extend_from_slice(&row.encode());
+                        bytes.extend_from_slice(&content);
+                        self.put(key, &bytes)?;
                     }
-                    Change::Touch(row) => self.put_row(key, row)?,
+                    Change::Touch(row) => self.touch(key, row)?,
                     Change::Summarize(as_of, summary) => {
                         self.summarize(key, as_of, summary, &summarize)?;
                     }
                     Change::Remove => {
-                        let old = self.rows.remove(key)?;
+                        self.drop_touch(key)?;
+                        let old = self.values.remove(key)?;
                         if old.is_some() {
                             self.row_count.fetch_sub(1, Ordering::Relaxed);
                         }
                         self.account(0, old.map(|old| key.len() + old.len()));
-                        self.drop_value(key)?;
                     }
                 }
             }
@@ -259,60 +272,64 @@ impl Disk {
         summary: Option<Vec<u8>>,
         summarize: &impl Fn(&[u8]) -> Option<Vec<u8>>,
     ) -> sled::Result<()> {
-        let held = self.rows.get(key)?.as_deref().and_then(Row::decode);
-        let held = held.map_or(Content::None, |row| row.content);
-        let mut row = Row {
+        let row = |content| Row {
             as_of,
             trust: Trust::Confirmed,
             jitter_per_mille: 0,
-            content: Content::None,
+            content,
         };
-        let summary = match (summary, held) {
-            (Some(summary), _) => Some(summary),
-            // It is there already.
-            (None, Content::Summary(_)) => {
-                row.content = held;
-                return self.put_row(key, row);
+        let summary = match summary {
+            Some(summary) => Some(summary),
+            None => {
+                let held = self.values.get(key)?;
+                match held.as_deref().and_then(Row::split) {
+                    // It is there already.
+                    Some((held, _)) if matches!(held.content, Content::Summary(_)) => {
+                        return self.touch(key, row(held.content));
+                    }
+                    Some((held, value)) if held.is_of_value(key, value) => summarize(value),
+                    _ => None,
+                }
             }
-            (None, Content::Value(crc)) => {
-                let value = self.values.get(key)?;
-                let value = value.filter(|value| checksum(key, value) == crc);
-                value.and_then(|value| summarize(&value))
-            }
-            (None, Content::None) => None,
         };
-        if let Some(summary) = summary {
-            self.put_value(key, &summary)?;
-            row.content = Content::Summary(checksum(key, &summary));
-            return self.put_row(key, row);
-        }
-        self.put_row(key, row)?;
-        self.drop_value(key)
+        let content = summary.as_ref().map_or(Content::None, |summary| {
+            Content::Summary(checksum(key, summary))
+        });
+        let mut bytes = row(content).encode().to_vec();
+        bytes.extend_from_slice(summary.as_deref().unwrap_or_default());
+        self.put(key, &bytes)
     }
 
-    fn put_value(&self, key: &[u8], value: &[u8]) -> sled::Result<()> {
-        let old = self.values.insert(key, value)?;
+    /// A row and what it is about, instead of what there is of a key.
+    fn put(&self, key: &[u8], bytes: &[u8]) -> sled::Result<()> {
+        let old = self.values.insert(key, bytes)?;
+        if old.is_none() {
+            self.row_count.fetch_add(1, Ordering::Relaxed);
+        }
         self.account(
-            key.len() + value.len(),
+            key.len() + bytes.len(),
+            old.map(|old| key.len() + old.len()),
+        );
+        self.drop_touch(key)
+    }
+
+    /// A later row of what there is of a key.
+    fn touch(&self, key: &[u8], row: Row) -> sled::Result<()> {
+        self.has_touches.store(true, Ordering::Relaxed);
+        let bytes = row.encode();
+        let old = self.touches.insert(key, bytes.as_slice())?;
+        self.account(
+            key.len() + bytes.len(),
             old.map(|old| key.len() + old.len()),
         );
         Ok(())
     }
 
-    fn put_row(&self, key: &[u8], row: Row) -> sled::Result<()> {
-        let bytes = row.encode();
-        let grown = key.len() + bytes.len();
-        let old = self.rows.insert(key, bytes.as_slice())?;
-        if old.is_none() {
-            self.row_count.fetch_add(1, Ordering::Relaxed);
+    fn drop_touch(&self, key: &[u8]) -> sled::Result<()> {
+        if self.has_touches.load(Ordering::Relaxed) {
+            let old = self.touches.remove(key)?;
+            self.account(0, old.map(|old| key.len() + old.len()));
         }
-        self.account(grown, old.map(|old| key.len() + old.len()));
-        Ok(())
-    }
-
-    fn drop_value(&self, key: &[u8]) -> sled::Result<()> {
-        let old = self.values.remove(key)?;
-        self.account(0, old.map(|old| key.len() + old.len()));
         Ok(())
     }
 
@@ -368,7 +385,7 @@ impl Disk {
     /// Whether there are no rows.
     pub fn is_empty(&self) -> Result<bool, StoreError> {
         guard(AssertUnwindSafe(|| {
-            Ok(self.rows.iter().next().transpose()?.is_none())
+            Ok(self.values.iter().next().transpose()?.is_none())
         }))
     }
 
@@ -388,7 +405,7 @@ impl Disk {
 /// One change to a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// A new value, or a summary, and its row.
+    /// A row, and what it is about: a value, a summary or nothing.
     Save(Row, Vec<u8>),
     /// A new row for what is there.
     Touch(Row),
@@ -446,6 +463,8 @@ fn drop_snapshots(path: &Path) -> io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
 
     fn row(content: Content) -> Row {
         Row {
@@ -500,18 +519,20 @@ mod tests {
             )
         );
 
-        disk.values.insert(b"a", b"garbled").unwrap();
-        disk.values.insert(b"b2", b"of no row").unwrap();
-        disk.values.remove(b"d").unwrap();
-        disk.rows.insert(b"e", b"no row").unwrap();
+        let mut garbled = disk.values.get(b"a").unwrap().unwrap().to_vec();
+        *garbled.last_mut().unwrap() ^= 1;
+        disk.values.insert(b"a", garbled).unwrap();
+        let touch = row(Content::None).encode();
+        disk.touches.insert(b"b2", &touch).unwrap();
+        disk.values.insert(b"e", b"no row").unwrap();
         assert_eq!(
             read(),
             (
                 Scan {
                     rows: 5,
-                    unreadable: 4
+                    unreadable: 3
                 },
-                1
+                2
             )
         );
     }
@@ -554,5 +575,122 @@ mod tests {
         write(b"a", Change::Remove);
         write(b"b", Change::Remove);
         assert_eq!((disk.live_bytes(), disk.rows()), (0, 0));
+    }
+
+    fn at(millis: u64, content: Content) -> Row {
+        Row {
+            as_of: Moment::from_millis(millis),
+            ..row(content)
+        }
+    }
+
+    fn write(disk: &Disk, key: u8, change: Change) {
+        let change = std::iter::once((vec![key], change));
+        let shortened = |value: &[u8]| value.get(..1).map(<[u8]>::to_vec);
+        disk.write(change, shortened).unwrap();
+    }
+
+    type Found = BTreeMap<u8, (Row, Option<Vec<u8>>)>;
+
+    fn read(disk: &Disk) -> Found {
+        let mut found = Found::new();
+        let scan = disk.scan(|key, row, content| {
+            found.insert(key[0], (row, content.map(<[u8]>::to_vec)));
+        });
+        assert_eq!(scan.unwrap().unreadable, 0);
+        found
+    }
+
+    #[test]
+    fn a_row_that_is_about_something_else_does_not_count() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = Disk::open(dir.path(), 8 << 20).unwrap();
+        let value = Content::Value(checksum(b"a", b"new"));
+        write(&disk, b'a', Change::Save(at(5, value), b"new".to_vec()));
+        // As a kill leaves it, after another value was written and before the touch of that before went.
+        let stale = at(9, Content::Value(checksum(b"a", b"old")));
+        disk.touch(b"a", stale).unwrap();
+        let expected = (at(5, value), b"new".to_vec());
+        assert_eq!(disk.get(b"a"), Ok(Some(expected)));
+        assert_eq!(read(&disk)[&b'a'].0.as_of, Moment::from_millis(5));
+        disk.touch(b"a", at(9, value)).unwrap();
+        assert_eq!(disk.get(b"a").unwrap().unwrap().0, at(9, value));
+        assert_eq!(read(&disk)[&b'a'].0, at(9, value));
+    }
+
+    #[test]
+    fn what_was_touched_before_it_was_reopened_is_replaced_by_what_is_saved() {
+        let dir = tempfile::tempdir().unwrap();
+        let value = Content::Value(checksum(b"a", b"same"));
+        let disk = Disk::open(dir.path(), 8 << 20).unwrap();
+        write(&disk, b'a', Change::Save(at(1, value), b"same".to_vec()));
+        write(&disk, b'a', Change::Touch(at(9, value)));
+        disk.flush().unwrap();
+        drop(disk);
+        let disk = Disk::open(dir.path(), 8 << 20).unwrap();
+        write(&disk, b'a', Change::Save(at(5, value), b"same".to_vec()));
+        assert_eq!(read(&disk)[&b'a'].0, at(5, value));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        #[test]
+        fn a_store_has_what_was_written_last(
+            changes in proptest::collection::vec((0u8..4, 0u8..5, "[a-c]{1,3}"), 1..40),
+        ) {
+            let dir = tempfile::tempdir().unwrap();
+            let disk = Disk::open(dir.path(), 8 << 20).unwrap();
+            let mut expected = Found::new();
+            for (now, (key, kind, text)) in (1..).zip(changes) {
+                let text = text.into_bytes();
+                let crc = |text: &[u8]| checksum(&[key], text);
+                let known = expected.get(&key).cloned();
+                let summarized = |text: Vec<u8>| (at(now, Content::Summary(crc(&text))), Some(text));
+                match (kind, known) {
+                    (0, _) => {
+                        let row = at(now, Content::Value(crc(&text)));
+                        write(&disk, key, Change::Save(row, text.clone()));
+                        expected.insert(key, (row, Some(text)));
+                    }
+                    (1, Some((known, content))) => {
+                        let row = at(now, known.content);
+                        write(&disk, key, Change::Touch(row));
+                        expected.insert(key, (row, content));
+                    }
+                    (1, None) => {}
+                    (2, _) => {
+                        let given = Change::Summarize(Moment::from_millis(now), Some(text.clone()));
+                        write(&disk, key, given);
+                        expected.insert(key, summarized(text));
+                    }
+                    (3, known) => {
+                        write(&disk, key, Change::Summarize(Moment::from_millis(now), None));
+                        let left = match known {
+                            Some((row, Some(value))) if matches!(row.content, Content::Value(_)) => {
+                                summarized(value[..1].to_vec())
+                            }
+                            Some((_, Some(summary))) => summarized(summary),
+                            _ => (at(now, Content::None), None),
+                        };
+                        expected.insert(key, left);
+                    }
+                    _ => {
+                        write(&disk, key, Change::Remove);
+                        expected.remove(&key);
+                    }
+                }
+                let value = expected.get(&key).filter(|(row, _)| matches!(row.content, Content::Value(_)));
+                let value = value.map(|(row, value)| (*row, value.clone().unwrap()));
+                prop_assert_eq!(disk.get(&[key]).unwrap(), value);
+            }
+            let counted = (disk.live_bytes(), disk.rows());
+            prop_assert_eq!(read(&disk), expected);
+            prop_assert_eq!(counted, (disk.live_bytes(), disk.rows()), "as a scan counts them");
+            for key in 0..4 {
+                write(&disk, key, Change::Remove);
+            }
+            prop_assert_eq!((disk.live_bytes(), disk.rows()), (0, 0));
+        }
     }
 }

@@ -91,13 +91,8 @@ impl<S: Source> Writer<S> {
             if !remembers && !matches!(row.content, Content::Value(_)) {
                 return;
             }
-            let change = match value {
-                Some(value) => Change::Save(row, value.to_vec()),
-                None => Change::Touch(Row {
-                    content: Content::None,
-                    ..row
-                }),
-            };
+            let content = value.map_or(Content::None, |_| row.content);
+            let change = Change::Save(Row { content, ..row }, value.unwrap_or_default().to_vec());
             if failed.is_none() {
                 let change = std::iter::once((key.to_vec(), change));
                 failed = fresh.write(change, |_| None).err();
