@@ -233,10 +233,13 @@ impl<S: Source> Cache<S> {
         value: S::Value,
         as_of: Moment,
     ) -> Served<S::Value> {
-        self.confirm_read(listing, key, value, as_of, None)
+        let listed = self.take_in(listing, key, value, as_of, None);
+        let held = self.inner.tiers.peek(key);
+        let entry = held.filter(|held| held.as_of() >= as_of).unwrap_or(listed);
+        self.inner.serve(entry)
     }
 
-    /// As [`Cache::confirm`], with what the source made of the value ahead.
+    /// As [`Cache::confirm`], where nobody reads it: with what the source made of the value ahead.
     pub fn confirm_read(
         &self,
         listing: &Listing<S>,
@@ -244,7 +247,18 @@ impl<S: Source> Cache<S> {
         value: S::Value,
         as_of: Moment,
         reading: Option<&S::Reading>,
-    ) -> Served<S::Value> {
+    ) {
+        self.take_in(listing, key, value, as_of, reading);
+    }
+
+    fn take_in(
+        &self,
+        listing: &Listing<S>,
+        key: &S::Key,
+        value: S::Value,
+        as_of: Moment,
+        reading: Option<&S::Reading>,
+    ) -> Arc<Entry<S::Value>> {
         let tiers = &self.inner.tiers;
         let listed = tiers.entry(key, value, as_of, true);
         let _ = self.inner.fence.settle_or(
@@ -253,9 +267,7 @@ impl<S: Source> Cache<S> {
             || tiers.confirm(key, &listed, reading),
             || tiers.still_exists(key, Known::Value(&listed), as_of),
         );
-        let held = tiers.peek(key);
-        let entry = held.filter(|held| held.as_of() >= as_of).unwrap_or(listed);
-        self.inner.serve(entry)
+        listed
     }
 
     /// Removes a key that the source of truth no longer lists, unless something newer is known of it.

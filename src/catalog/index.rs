@@ -89,11 +89,14 @@ impl Index {
         self.learn(id, Some(held.content()), Some(held), None, as_of)
     }
 
-    /// Whether this content of the product is known.
-    pub fn knows(&self, id: &ProductId, version: u64) -> bool {
+    /// Which of these contents of products are known, in their order.
+    pub fn knows<'a>(&self, contents: impl Iterator<Item = (&'a ProductId, u64)>) -> Vec<bool> {
         let table = self.read();
-        let row = table.row(id.as_str()).filter(|row| !row.is_bare());
-        row.is_some_and(|row| row.version() == version)
+        let is_known = |(id, version): (&ProductId, u64)| {
+            let row = table.row(id.as_str()).filter(|row| !row.is_bare());
+            row.is_some_and(|row| row.version() == version)
+        };
+        contents.map(is_known).collect()
     }
 
     /// The product's body is held no more.
@@ -124,10 +127,11 @@ impl Index {
                 row.version() != content.version || (held.is_some() && row.held.is_none())
             })
         };
-        let content = content.filter(is_needed);
         let parsed = content.and_then(|content| match reading {
+            // It was news when it was read.
             Some(reading) if reading.is_of(content) => reading.parsed(content.json),
-            _ => Parsed::of(content),
+            _ if is_needed(&content) => Parsed::of(content),
+            _ => None,
         });
         let mut table = self.write();
         let known = table.rows.len();
@@ -218,11 +222,11 @@ impl Index {
         if table.bytes() + elsewhere > self.limit_bytes {
             // Orders only save time.
             table.drop_orders();
-        }
-        if table.bytes() + elsewhere > self.limit_bytes {
-            *table = Table::new();
-            self.overflown.store(true, Ordering::Relaxed);
-            self.complete.store(false, Ordering::Relaxed);
+            if table.bytes() + elsewhere > self.limit_bytes {
+                *table = Table::new();
+                self.overflown.store(true, Ordering::Relaxed);
+                self.complete.store(false, Ordering::Relaxed);
+            }
         }
         self.account(table, is_changed);
     }

@@ -10,6 +10,9 @@ use http::header::InvalidHeaderValue;
 use sha2::{Digest as _, Sha256};
 use std::num::NonZeroU32;
 
+/// Room for the JSON of most products: what grows is copied.
+const USUAL_BYTES: usize = 2_048;
+
 /// How every body begins: with the id, which needs no escapes.
 const BEFORE_ID: &[u8] = b"{\"id\":\"";
 
@@ -69,7 +72,8 @@ impl Product {
         reason = "fails only on maps with keys that are not strings; a product has none"
     )]
     pub fn render_with(&self, now_secs: u64, appendix: &[u8]) -> Representation {
-        let text = serde_json::to_vec(self).expect("a product is always JSON");
+        let mut text = Vec::with_capacity(USUAL_BYTES);
+        serde_json::to_writer(&mut text, self).expect("a product is always JSON");
         let updated = self.updated_at.map(jiff::Timestamp::as_second);
         let last_modified = updated
             .and_then(|secs| u64::try_from(secs).ok())

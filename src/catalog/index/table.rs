@@ -106,7 +106,14 @@ impl<'a> Parsed<'a> {
 impl Reading {
     /// Reads a product whose rendered content is of that version.
     pub fn of(product: &Product, version: u64) -> Self {
-        let text = document(&Summary::of(product)).text();
+        let document = Document {
+            name: &product.name,
+            brand: product.brand.as_deref().unwrap_or_default(),
+            category: product.category.as_deref().unwrap_or_default(),
+            tags: product.tags.iter().map(String::as_str).collect(),
+            description: product.description.as_deref().unwrap_or_default(),
+        };
+        let text = document.text();
         Self { version, text }
     }
 
@@ -396,5 +403,39 @@ fn document<'s>(summary: &'s Summary<'_>) -> Document<'s> {
         category: text(&summary.category),
         tags: summary.tags.iter().map(|tag| &**tag).collect(),
         description: text(&summary.description),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::product::{Price, ProductId};
+    use proptest::collection::vec;
+    use proptest::option::of;
+    use proptest::prelude::*;
+
+    fn text() -> impl Strategy<Value = String> {
+        "[a-zA-Z\"\\\\\n\u{e9}\u{1f600} ]{0,12}"
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_of_a_product_ahead_is_what_its_body_says(
+            name in text(), (description, category, brand) in (of(text()), of(text()), of(text())),
+            tags in vec(text(), 0..3),
+        ) {
+            let product = Product {
+                id: ProductId::parse("p-1").unwrap(),
+                price: Price { amount: 1, currency: iso_currency::Currency::EUR },
+                attributes: Default::default(),
+                sku: None, status: None, created_at: None, updated_at: None,
+                name, description, category, brand, tags,
+            };
+            let rendered = product.render(0);
+            let content = Content { version: 7, json: rendered.body() };
+            let (ahead, parsed) = (Reading::of(&product, 7), Parsed::of(content).unwrap());
+            prop_assert!(ahead.is_of(content));
+            prop_assert_eq!(&ahead.text, &*parsed.text);
+        }
     }
 }

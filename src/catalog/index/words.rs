@@ -65,7 +65,7 @@ pub struct Document<'a> {
 }
 
 /// What the index takes in of a document. Making it needs nothing of the index.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Text {
     /// The words, one after the other.
     words: String,
@@ -74,7 +74,7 @@ pub struct Text {
 }
 
 /// One word of a text.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Part {
     hash: u64,
     place: Range<u32>,
@@ -115,7 +115,12 @@ impl Document<'_> {
         let before = [(self.name, 0), (self.brand, 1), (self.category, 2)];
         let fields = before.into_iter().chain(tags);
         let fields = fields.chain([(self.description, 4)]);
-        let mut text = Text::default();
+        let bytes = fields.clone().map(|(field, _)| field.len()).sum::<usize>();
+        // For words of six letters, and none longer than it is in the text; where that is not so, it grows.
+        let mut text = Text {
+            words: String::with_capacity(bytes),
+            parts: Vec::with_capacity((bytes / 6).min(MAX_WORDS)),
+        };
         for (field, number) in fields {
             let parts = &mut text.parts;
             fold::words(field, &mut text.words, &mut |word, place| {

@@ -7,7 +7,7 @@ use crate::catalog::index::Reading;
 use crate::catalog::source::Products;
 use crate::catalog::stored::Stored;
 use crate::clock::Moment;
-use crate::product::{Product, ProductId};
+use crate::product::ProductId;
 use crate::upstream::{Confirmed, RawPage, Validators};
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -76,26 +76,29 @@ impl Catalog {
             unasked,
         };
         let products = decoded.products.into_iter();
-        let rendered = products.map(|product| self.render(product, page.sent_at, now_secs));
-        (rendered.collect(), taken_in)
-    }
-
-    fn render(&self, product: Product, sent_at: Moment, now_secs: u64) -> Rendered {
-        let id = product.id.clone();
-        let confirmed = Confirmed {
+        let confirmed = products.map(|product| Confirmed {
             product,
             validators: Validators::default(),
-            sent_at,
-        };
-        let stored = Stored::render(&confirmed, now_secs);
-        let version = stored.content().version;
-        let is_news = !self.index().knows(&id, version);
-        let reading = is_news.then(|| Reading::of(&confirmed.product, version));
-        Rendered {
-            id,
+            sent_at: page.sent_at,
+        });
+        let confirmed: Vec<_> = confirmed.collect();
+        let stored = confirmed
+            .iter()
+            .map(|confirmed| Stored::render(confirmed, now_secs));
+        let stored: Vec<_> = stored.collect();
+        let versions = stored.iter().map(|stored| stored.content().version);
+        let contents = confirmed
+            .iter()
+            .map(|confirmed| &confirmed.product.id)
+            .zip(versions);
+        let known = self.index().knows(contents);
+        let rendered = confirmed.into_iter().zip(stored).zip(known);
+        let rendered = rendered.map(|((Confirmed { product, .. }, stored), is_known)| Rendered {
+            reading: (!is_known).then(|| Reading::of(&product, stored.content().version)),
+            id: product.id,
             stored,
-            reading,
-        }
+        });
+        (rendered.collect(), taken_in)
     }
 
     fn confirm_all(&self, listing: &Listing<Products>, rendered: Vec<Rendered>, sent_at: Moment) {

@@ -104,7 +104,14 @@ impl Postings {
         let Self::Sets { sets, recent } = self else {
             return;
         };
+        let fields = recent
+            .iter()
+            .fold(0, |fields, packed| fields | 1 << unpacked(*packed).1);
         for (field, set) in sets.iter_mut().enumerate() {
+            // Most words are in one field.
+            if fields & 1 << field == 0 {
+                continue;
+            }
             let slots = recent.iter().copied().map(unpacked);
             set.extend(
                 slots
