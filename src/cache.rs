@@ -219,6 +219,11 @@ impl<S: Source> Cache<S> {
         self.inner.tiers.counters.read(outcome);
     }
 
+    /// A listing of so many keys is about to begin.
+    pub fn expect(&self, keys: u64) {
+        self.inner.tiers.expect(keys);
+    }
+
     /// Begins a listing: values fetched after this may be confirmed with it.
     pub fn begin_listing(&self) -> Listing<S> {
         Listing(self.inner.fence.begin())

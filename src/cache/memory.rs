@@ -107,6 +107,16 @@ impl<P: Place> Memory<P> {
         evicted
     }
 
+    /// So many entries are about to come: makes their places at once, as far as they would fit, instead of one after
+    /// the other, which goes through all that are there each time that they have doubled.
+    pub fn expect(&self, entries: usize) {
+        let shards = self.shards.len();
+        for shard in &self.shards {
+            let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
+            shard.expect(entries / shards);
+        }
+    }
+
     /// Whether an entry of this weight would be kept under `key` without costing another its place.
     pub fn has_room_for(&self, key: &P::Key, weight: usize) -> bool {
         self.read(hash(key)).has_room_for(weight as u64)

@@ -81,6 +81,14 @@ pub trait Source: Send + Sync + 'static {
     /// What is to be kept on disk of a value that is not held.
     fn summarize(&self, value: &Self::Value) -> Vec<u8>;
 
+    /// What can be made of a value before it is learned, where that takes some time.
+    fn read_ahead(&self, _value: &Self::Value) -> Option<Self::Reading> {
+        None
+    }
+
+    /// So many keys are about to be learned, one after the other.
+    fn expect(&self, _keys: usize) {}
+
     /// The key exists as of `as_of`, and this is what it holds. Returns whether that is news: whether
     /// its summary is another one than before. Called in the order facts count. A value that is
     /// [held](Known::Held) is so until the source is told otherwise: it may look at it, instead of remembering

@@ -41,6 +41,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use table::{Parsed, Table};
 
+/// About what is known of a product takes, in bytes: places are made ahead for as many as would fit.
+const USUAL_BYTES: usize = 256;
+
 /// Who holds a product's body. The index reads its texts there for as long as it is held.
 pub type Held = Arc<Entry<Stored>>;
 
@@ -87,6 +90,18 @@ impl Index {
     #[cfg(test)]
     pub fn hold(&self, id: &ProductId, held: &Held, as_of: Moment) -> bool {
         self.learn(id, Some(held.content()), Some(held), None, as_of)
+    }
+
+    /// So many products there are about to be: makes their places at once, as far as they would fit.
+    pub fn expect(&self, products: usize) {
+        if self.has_overflown() {
+            return;
+        }
+        let mut table = self.write();
+        table
+            .rows
+            .expect(products.min(self.limit_bytes / USUAL_BYTES));
+        self.settle(&mut table, false);
     }
 
     /// Which of these contents of products are known, in their order.

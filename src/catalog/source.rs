@@ -160,6 +160,14 @@ impl Source for Products {
         stored.content().to_bytes()
     }
 
+    fn read_ahead(&self, stored: &Stored) -> Option<Reading> {
+        Reading::of_content(stored.content())
+    }
+
+    fn expect(&self, products: usize) {
+        self.index.expect(products);
+    }
+
     fn learned(
         &self,
         id: &ProductId,

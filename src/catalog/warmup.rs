@@ -190,6 +190,7 @@ impl Catalog {
         });
         let total = self.inventory().count(pass.cause).await.ok().flatten();
         self.progress.send_modify(|progress| progress.total = total);
+        self.cache.expect(total.unwrap_or(0));
         self.tell(EventKind::WarmUp, "begun");
         info!(total, "Listing the inventory's products");
         let mut failures = 0;

@@ -102,6 +102,11 @@ impl<P> Rings<P> {
         at
     }
 
+    /// Makes room for so many more.
+    pub fn reserve(&mut self, further: usize) {
+        self.places.reserve(further);
+    }
+
     /// Moves a place behind the last of a ring.
     pub fn move_to(&mut self, ring: Ring, at: u32) {
         self.unlink(at);

@@ -22,6 +22,9 @@ use std::sync::Arc;
 const LEAST_COLD: u64 = 3;
 const MOST_COLD: u64 = 70;
 
+/// About what an entry weighs, in bytes: places are made ahead for as many as would fit.
+const USUAL_WEIGHT: u64 = 768;
+
 /// By how many times its weight an entry that comes back moves the border between the rings, at least.
 const STEP: u64 = 4;
 
@@ -92,6 +95,16 @@ impl<P: Place> Shard<P> {
             }
         }
         self.make_room(evicted);
+    }
+
+    /// Makes places for so many entries, as far as they would fit.
+    pub fn expect(&mut self, entries: usize) {
+        let fitting = usize::try_from(self.capacity / USUAL_WEIGHT).unwrap_or(usize::MAX);
+        let further = entries.min(fitting).saturating_sub(self.len());
+        let rings = &self.rings;
+        let hash_of = |at: &u32| rings.get(*at).map_or(0, P::hash);
+        self.table.reserve(further, hash_of);
+        self.rings.reserve(further);
     }
 
     /// Removes the entry of `key`.

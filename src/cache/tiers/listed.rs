@@ -9,6 +9,15 @@ use std::sync::Arc;
 // === impl Tiers ===
 
 impl<S: Source> Tiers<S> {
+    /// So many keys are about to come, one after the other.
+    pub fn expect(&self, keys: u64) {
+        let keys = usize::try_from(keys).unwrap_or(usize::MAX);
+        self.source.expect(keys);
+        if let Some(memory) = &self.memory {
+            memory.expect(keys);
+        }
+    }
+
     /// Takes in what a listing says about a key: confirms what is there, keeps what fits, and costs
     /// no other entry its place. `reading` is what the source made of it ahead.
     pub fn confirm(

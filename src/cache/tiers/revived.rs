@@ -11,11 +11,13 @@ use crate::clock::Moment;
 use std::sync::Arc;
 
 /// What came back from disk of a key.
-pub(in crate::cache) struct Revived<V> {
+pub(in crate::cache) struct Revived<S: Source> {
     /// As of when the key existed.
     pub as_of: Moment,
     /// The value, if it may still answer or not.
-    entry: Option<Arc<Entry<V>>>,
+    entry: Option<Arc<Entry<S::Value>>>,
+    /// What the source made of it.
+    reading: Option<S::Reading>,
     is_usable: bool,
     summary: Option<Vec<u8>>,
 }
@@ -32,10 +34,11 @@ impl<S: Source> Tiers<S> {
         content: Option<&[u8]>,
         now: Moment,
         clean: bool,
-    ) -> Revived<S::Value> {
+    ) -> Revived<S> {
         let mut revived = Revived {
             as_of: row.as_of.min(now),
             entry: None,
+            reading: None,
             is_usable: false,
             summary: content
                 .filter(|_| matches!(row.content, Content::Summary(_)))
@@ -45,6 +48,7 @@ impl<S: Source> Tiers<S> {
         let Some(value) = value.and_then(|value| self.source.decode(value)) else {
             return revived;
         };
+        revived.reading = self.source.read_ahead(&value);
         let weight = self.source.weight(key, &value) + overhead_bytes::<S::Place>();
         let contract = self.contracts.number_of(|| self.source.encode_key(key));
         let jitter = if contract == 0 {
@@ -64,7 +68,7 @@ impl<S: Source> Tiers<S> {
     }
 
     /// Brings a key back from the store: its value only where nothing newer is known, and room is left.
-    pub fn restore(&self, key: &S::Key, found: &Revived<S::Value>) {
+    pub fn restore(&self, key: &S::Key, found: &Revived<S>) {
         if self.peek(key).is_some() {
             return;
         }
@@ -75,13 +79,14 @@ impl<S: Source> Tiers<S> {
                 && weight <= self.config.max_entry_bytes
                 && self.memory.as_ref().is_some_and(has_room)
         };
+        let reading = found.reading.as_ref();
         match (&self.memory, &found.entry) {
             (Some(memory), Some(entry)) if fits(entry) => {
                 self.note_newest(found.as_of);
-                self.hold(memory, key, entry, None);
+                self.hold(memory, key, entry, reading);
             }
             (_, entry) => {
-                self.source.learned(key, found.known(), None, found.as_of);
+                (self.source).learned(key, found.known(), reading, found.as_of);
                 if entry.is_some() && found.is_usable && self.memory.is_some() {
                     self.journal.mark(key, self.unheld(found.as_of));
                 }
@@ -92,7 +97,7 @@ impl<S: Source> Tiers<S> {
 
     /// A stored row that something newer speaks against, or that was invalidated with all others: its
     /// value must go, but that the key exists still counts, unless that is what was contradicted.
-    pub fn refuse_restored(&self, key: &S::Key, found: &Revived<S::Value>) {
+    pub fn refuse_restored(&self, key: &S::Key, found: &Revived<S>) {
         match self.journal.pending(key) {
             Some(Mark::Remove) => return,
             Some(_) => {}
@@ -113,8 +118,8 @@ impl<S: Source> Tiers<S> {
 
 // === impl Revived ===
 
-impl<V> Revived<V> {
-    fn known(&self) -> Known<'_, V> {
+impl<S: Source> Revived<S> {
+    fn known(&self) -> Known<'_, S::Value> {
         match (&self.entry, &self.summary) {
             (Some(entry), _) => Known::Value(entry),
             (None, Some(summary)) => Known::Summary(summary),

@@ -253,6 +253,7 @@ impl<S: Source> Writer<S> {
             ticket: Arc::clone(ticket),
         }));
         self.shared.set_status(StoreStatus::Restoring);
+        self.tiers.expect(expected_rows);
         let scanned = self.take_in(disk, ticket, clean);
         self.shared.offer(None);
         let scan = scanned
@@ -278,7 +279,7 @@ impl<S: Source> Writer<S> {
     /// other has the index's work.
     fn take_in(&self, disk: &Disk, ticket: &Ticket<S>, clean: bool) -> Result<Scan, StoreError> {
         let (tiers, now) = (&self.tiers, self.clock.now());
-        let (sender, batches) = sync_channel::<Vec<(S::Key, Revived<S::Value>)>>(BATCHES);
+        let (sender, batches) = sync_channel::<Vec<(S::Key, Revived<S>)>>(BATCHES);
         let take_in = || {
             for (key, found) in batches.into_iter().flatten() {
                 let _ = self.fence.settle_or(

@@ -42,6 +42,14 @@ impl Rows {
         self.row_bytes + self.by_id.allocation_size() + self.free.capacity() * size_of::<Slot>()
     }
 
+    /// Makes places for so many by their ids.
+    pub fn expect(&mut self, rows: usize) {
+        let (leaves, long) = (&self.leaves, &self.long);
+        let hash_of = |slot: &Slot| row_in(leaves, long, *slot).map_or(0, |row| hash(row.id()));
+        let further = rows.saturating_sub(self.by_id.len());
+        self.by_id.reserve(further, hash_of);
+    }
+
     /// The slot of the product `id`.
     pub fn find(&self, id: &[u8]) -> Option<Slot> {
         let is_it = |slot: &Slot| self.get(*slot).is_some_and(|row| row.id() == id);

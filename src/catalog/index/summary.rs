@@ -84,7 +84,8 @@ struct MaybeScalar<'a>(Option<Scalar<'a>>);
 impl<'a> Summary<'a> {
     /// Reads a rendered product, or what [`Summary::write`] wrote; `None` if it is neither.
     pub fn parse(json: &'a [u8]) -> Option<Self> {
-        serde_json::from_slice(json).ok()
+        // Looked at once for all of its texts.
+        serde_json::from_str(std::str::from_utf8(json).ok()?).ok()
     }
 
     /// Appends the bytes to store.

@@ -117,6 +117,15 @@ impl Reading {
         Self { version, text }
     }
 
+    /// Reads a rendered product; `None` where it is none, which can not be.
+    pub fn of_content(content: Content<'_>) -> Option<Self> {
+        let parsed = Parsed::of(content)?;
+        Some(Self {
+            version: parsed.version,
+            text: parsed.text.into_owned(),
+        })
+    }
+
     /// Whether this was read of that content.
     pub(super) fn is_of(&self, content: Content<'_>) -> bool {
         self.version == content.version

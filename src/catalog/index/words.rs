@@ -116,9 +116,9 @@ impl Document<'_> {
         let fields = before.into_iter().chain(tags);
         let fields = fields.chain([(self.description, 4)]);
         let bytes = fields.clone().map(|(field, _)| field.len()).sum::<usize>();
-        // For words of six letters, and none longer than it is in the text; where that is not so, it grows.
+        // For words of six letters, and a few compounds; where that is not enough, it grows.
         let mut text = Text {
-            words: String::with_capacity(bytes),
+            words: String::with_capacity(bytes + bytes / 8),
             parts: Vec::with_capacity((bytes / 6).min(MAX_WORDS)),
         };
         for (field, number) in fields {

@@ -2,7 +2,6 @@
 
 use icu_normalizer::DecomposingNormalizerBorrowed;
 use icu_normalizer::properties::CanonicalCombiningClassMapBorrowed;
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
@@ -51,41 +50,44 @@ fn split(
     out: &mut String,
     visit: &mut dyn FnMut(&str, Range<usize>) -> bool,
 ) {
-    let folded = folded(text);
-    let next_run = if folded.is_ascii() {
-        next_ascii_run
+    // The words lie in `out` as they lie in the text, and behind them what compounds are as one.
+    let mut at = out.len();
+    let is_ascii = text.is_ascii();
+    if is_ascii {
+        out.push_str(text);
     } else {
-        next_run
+        fold(text, out);
+    }
+    if let Some(text) = out.get_mut(at..) {
+        text.make_ascii_lowercase();
+    }
+    let next_run = match is_ascii {
+        true => next_ascii_run,
+        false => next_run,
     };
-    let mut visit = |out: &str, place: Range<usize>| {
-        let word = out.get(place.clone()).unwrap_or_default();
-        visit(word, place)
-    };
-    // The words of a compound follow each other in `out`, so that together they are the compound.
-    let (mut compound, mut parts, mut at) = (out.len(), 0, 0);
-    while let Some((run, joined)) = next_run(&folded, at) {
-        at = run.end;
-        let from = out.len();
-        let word = folded.get(run).unwrap_or_default();
-        out.push_str(beginning(word));
-        if let Some(word) = out.get_mut(from..) {
-            word.make_ascii_lowercase();
+    let (text_end, mut compound, mut parts) = (out.len(), at, 0);
+    while let Some((run, joined)) = next_run(out.get(..text_end).unwrap_or_default(), at) {
+        if parts == 0 {
+            compound = run.start;
         }
-        parts += 1;
-        if !visit(out, from..out.len()) {
+        (at, parts) = (run.end, parts + 1);
+        let word = beginning(out.get(run.clone()).unwrap_or_default());
+        if !visit(word, run.start..run.start + word.len()) {
             return;
         }
         if joined {
             continue;
         }
         if compounds && parts > 1 {
-            let whole = out.get(compound..).unwrap_or_default();
-            let to = compound + beginning(whole).len();
-            if !visit(out, compound..to) {
+            let whole = out.get(compound..at).unwrap_or_default();
+            let whole = whole.chars().filter(|c| is_of_word(*c));
+            let (whole, from) = (whole.take(MAX_WORD_CHARS).collect::<String>(), out.len());
+            out.push_str(&whole);
+            if !visit(&whole, from..out.len()) {
                 return;
             }
         }
-        (compound, parts) = (out.len(), 0);
+        parts = 0;
     }
 }
 
@@ -125,23 +127,18 @@ fn beginning(word: &str) -> &str {
     end.and_then(|(at, _)| word.get(..at)).unwrap_or(word)
 }
 
-/// `text` in lower case (but for ASCII), without accents, and with compatible characters in their plain form.
-fn folded(text: &str) -> Cow<'_, str> {
-    if text.is_ascii() {
-        return Cow::Borrowed(text);
-    }
+/// Appends `text` in lower case (but for ASCII), without accents, and with compatible characters in their plain form.
+fn fold(text: &str, out: &mut String) {
     let normalizer = DecomposingNormalizerBorrowed::new_nfkd();
-    let mut folded = String::with_capacity(text.len());
     let is_letter_sized = |c: &char| !matches!(c, '\u{2122}' | '\u{2120}');
     for c in normalizer.normalize_iter(text.chars().filter(is_letter_sized)) {
         for c in c.to_lowercase().filter(|c| !is_accent(*c)) {
             match plain(c) {
-                Some(plain) => folded.push_str(plain),
-                None => folded.push(c),
+                Some(plain) => out.push_str(plain),
+                None => out.push(c),
             }
         }
     }
-    Cow::Owned(folded)
 }
 
 /// Accents of the alphabets that are commonly written without: Latin, Greek, Cyrillic, Hebrew, Arabic.
