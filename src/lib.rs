@@ -15,6 +15,7 @@ pub mod demo;
 pub mod header;
 pub mod http;
 pub mod ops;
+pub mod pace;
 pub mod product;
 pub mod secrets;
 pub mod telemetry;

@@ -10,13 +10,16 @@
 //! written, and before what is deleted: a kill in between leaves one that is about something else, or a row
 //! that is older than the last.
 
+mod error;
 mod records;
+
+pub use error::{StoreError, classify_io};
 
 use super::freshness::Trust;
 use super::record::{Content, Row, checksum};
 use crate::clock::Moment;
 use std::fs;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
@@ -41,23 +44,6 @@ const FLUSH_EVERY_MS: u64 = 500;
 /// How often a locked database is tried, and the pause between.
 const LOCK_ATTEMPTS: u32 = 10;
 const LOCK_PAUSE: Duration = Duration::from_millis(100);
-
-/// Why the persistent tier can not be used, in terms of what to do next.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum StoreError {
-    /// What lies there can not be read: move it aside and start anew.
-    #[error("the store is damaged: {0}")]
-    Corrupt(String),
-    /// Another process has it: go on without, try again later, never touch it.
-    #[error("another process uses the store")]
-    Locked,
-    /// The disk is full: go on without, try again later.
-    #[error("the disk is full")]
-    Full,
-    /// The directory can not be used: go on without, somebody has to look at it.
-    #[error("the directory can not be used: {0}")]
-    Unusable(String),
-}
 
 /// An open database.
 #[derive(Clone)]
@@ -89,20 +75,6 @@ pub struct Scan {
     pub rows: u64,
     /// Rows whose value was damaged, and things that are no row.
     pub unreadable: u64,
-}
-
-// === impl StoreError ===
-
-impl StoreError {
-    /// What is the matter, in words that name no place.
-    pub const fn in_brief(&self) -> &'static str {
-        match self {
-            Self::Corrupt(_) => "the store is damaged",
-            Self::Locked => "another process uses the store",
-            Self::Full => "the disk is full",
-            Self::Unusable(_) => "the store's directory can not be used",
-        }
-    }
 }
 
 // === impl Disk ===
@@ -428,22 +400,6 @@ fn classify(error: &sled::Error) -> StoreError {
     match error {
         sled::Error::Io(io) => classify_io(io),
         error => StoreError::Corrupt(error.to_string()),
-    }
-}
-
-/// Sorts an I/O error of the store's directory.
-pub fn classify_io(error: &io::Error) -> StoreError {
-    match error.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
-            StoreError::Full
-        }
-        // sled 0.34 says so in words only
-        ErrorKind::Other if error.to_string().contains("could not acquire lock") => {
-            StoreError::Locked
-        }
-        ErrorKind::WouldBlock => StoreError::Locked,
-        ErrorKind::UnexpectedEof | ErrorKind::InvalidData => StoreError::Corrupt(error.to_string()),
-        kind => StoreError::Unusable(kind.to_string()),
     }
 }
 

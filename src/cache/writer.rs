@@ -14,6 +14,7 @@ use super::store::{Change, Disk, StoreError};
 use super::tiers::Tiers;
 use super::{Source, StoreStatus};
 use crate::clock::{Clock, Moment};
+use crate::pace::Pace;
 use crate::telemetry::metrics;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -280,7 +281,9 @@ impl<S: Source> Writer<S> {
         if !batch.marks.is_empty() {
             open.dirty = true;
             // One value at a time: a batch of large ones must not be held twice.
+            let mut pace = Pace::default();
             let changes = batch.marks.iter().filter_map(|(key, mark)| {
+                pace.step();
                 Some((self.tiers.source.encode_key(key), self.change(key, mark)?))
             });
             open.disk

@@ -2,6 +2,7 @@
 
 use super::wire;
 use crate::clock::Moment;
+use crate::pace::Pace;
 use crate::product::{Cursor, InvalidProduct, Product, ProductId, PublishedMembers};
 use crate::telemetry::metrics;
 use bytes::Bytes;
@@ -42,10 +43,11 @@ impl RawPage {
             skipped: 0,
             unusable: Vec::new(),
         };
-        let mut named = Vec::new();
+        let (mut named, mut pace) = (Vec::new(), Pace::default());
         for (at, item) in self.items.iter().enumerate() {
             // Parts of a text, cut where one of its values begins or ends.
             let item = std::str::from_utf8(item).unwrap_or_default();
+            pace.step();
             match wire::product(item, published) {
                 Ok(product) => page.products.push(product),
                 Err(error) => {

@@ -10,19 +10,23 @@ use std::path::{Path, PathBuf};
 const BORDERS: &[(&str, &[&str])] = &[
     // leaves
     ("clock", &[]),
+    ("pace", &[]),
     ("header", &[]),
     ("telemetry", &["header"]),
     ("secrets", &[]),
     ("contract", &[]),
     ("product", &["header"]),
     // engine: generic, knows no product and no HTTP
-    ("cache", &["clock", "telemetry"]),
+    ("cache", &["clock", "pace", "telemetry"]),
     // edge out
-    ("upstream", &["product", "secrets", "telemetry", "clock"]),
+    (
+        "upstream",
+        &["product", "secrets", "telemetry", "clock", "pace"],
+    ),
     // service
     (
         "catalog",
-        &["product", "cache", "upstream", "clock", "telemetry"],
+        &["product", "cache", "upstream", "clock", "pace", "telemetry"],
     ),
     // edges in
     (

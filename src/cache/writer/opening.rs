@@ -9,6 +9,7 @@ use crate::cache::status::Offer;
 use crate::cache::store::{Disk, Scan, StoreError, classify_io};
 use crate::cache::tiers::Revived;
 use crate::cache::{Restored, Source, StoreStatus};
+use crate::pace::Pace;
 use crate::telemetry::metrics;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
@@ -281,7 +282,9 @@ impl<S: Source> Writer<S> {
         let (tiers, now) = (&self.tiers, self.clock.now());
         let (sender, batches) = sync_channel::<Vec<(S::Key, Revived<S>)>>(BATCHES);
         let take_in = || {
+            let mut pace = Pace::default();
             for (key, found) in batches.into_iter().flatten() {
+                pace.step();
                 let _ = self.fence.settle_or(
                     ticket,
                     &key,
@@ -295,8 +298,9 @@ impl<S: Source> Writer<S> {
             let taking_in = thread
                 .spawn_scoped(scope, take_in)
                 .map_err(|error| StoreError::Unusable(error.kind().to_string()))?;
-            let mut batch = Vec::new();
+            let (mut batch, mut pace) = (Vec::new(), Pace::default());
             let scanned = disk.scan(|bytes, row, value| {
+                pace.step();
                 if let Some(key) = tiers.source.decode_key(bytes) {
                     let found = tiers.revive(&key, row, value, now, clean);
                     batch.push((key, found));

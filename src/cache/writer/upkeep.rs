@@ -7,6 +7,7 @@ use crate::cache::generations::Current;
 use crate::cache::record::{Content, Row};
 use crate::cache::store::{Change, Disk, StoreError, classify_io};
 use crate::clock::Moment;
+use crate::pace::Pace;
 use crate::telemetry::metrics;
 use std::time::Duration;
 use tracing::{info, warn};
@@ -83,11 +84,12 @@ impl<S: Source> Writer<S> {
         let path = open.generations.path(generation);
         let fresh = Disk::open(&path, self.tiers.config.max_bytes)?;
         self.claim(&fresh)?;
-        let mut failed = None;
+        let (mut failed, mut pace) = (None, Pace::default());
         let remembers = self.tiers.source.remembers();
         // Without what is not held, nothing may say that all there is lies there.
         let note = self.note.as_deref().filter(|_| remembers);
         open.disk.scan(|key, row, value| {
+            pace.step();
             if !remembers && !matches!(row.content, Content::Value(_)) {
                 return;
             }

@@ -16,6 +16,8 @@ pub struct List {
     starts: Vec<u32>,
     len: usize,
     capacity: usize,
+    /// Where the last slot was put in: its chunk, and its place in that.
+    latest: (usize, usize),
 }
 
 // === impl List ===
@@ -65,17 +67,20 @@ impl List {
 
     /// Puts in a slot after those that are before it.
     pub fn insert(&mut self, slot: Slot, mut is_before: impl FnMut(Slot) -> bool) {
-        let last = self.chunks.last();
-        let (chunk, at) = match last.and_then(|chunk| chunk.last()) {
-            None => {
-                self.chunks.push(Vec::new());
-                self.starts.push(0);
-                (0, 0)
+        if self.chunks.is_empty() {
+            self.chunks.push(Vec::new());
+            self.starts.push(0);
+        }
+        // Whoever lists products does so in the order of their ids: most come right behind the one before.
+        let near = self.behind_latest(&mut is_before);
+        let (chunk, at) = near.unwrap_or_else(|| match self.find(&mut is_before) {
+            (chunk, _) if chunk == self.chunks.len() => {
+                let last = self.chunks.last().map_or(0, Vec::len);
+                (chunk - 1, last)
             }
-            // Whoever lists products does so in the order of their ids: most come behind all others.
-            Some(slot) if is_before(*slot) => (self.chunks.len() - 1, last.map_or(0, Vec::len)),
-            Some(_) => self.find(&mut is_before),
-        };
+            place => place,
+        });
+        self.latest = (chunk, at);
         let Some(slots) = self.chunks.get_mut(chunk) else {
             return;
         };
@@ -117,6 +122,17 @@ impl List {
             self.chunks.remove(chunk);
             self.starts.remove(chunk);
         }
+    }
+
+    /// The place behind the slot that was put in last, if that is where to put in another.
+    fn behind_latest(&self, is_before: &mut impl FnMut(Slot) -> bool) -> Option<(usize, usize)> {
+        let (chunk, at) = self.latest;
+        let slots = self.chunks.get(chunk)?;
+        slots.get(at).filter(|latest| is_before(**latest))?;
+        let next = slots.get(at + 1);
+        let next = next.or_else(|| self.chunks.get(chunk + 1)?.first());
+        next.is_none_or(|next| !is_before(*next))
+            .then_some((chunk, at + 1))
     }
 
     /// The slots at these ranks. Finding the first and the last takes a few steps, however many there are.

@@ -7,6 +7,7 @@ use crate::catalog::index::Reading;
 use crate::catalog::source::Products;
 use crate::catalog::stored::Stored;
 use crate::clock::Moment;
+use crate::pace::Pace;
 use crate::product::ProductId;
 use crate::upstream::{Confirmed, RawPage, Validators};
 use jiff::Timestamp;
@@ -75,34 +76,38 @@ impl Catalog {
             unusable: decoded.unusable,
             unasked,
         };
-        let products = decoded.products.into_iter();
-        let confirmed = products.map(|product| Confirmed {
-            product,
-            validators: Validators::default(),
-            sent_at: page.sent_at,
-        });
-        let confirmed: Vec<_> = confirmed.collect();
-        let stored = confirmed
-            .iter()
-            .map(|confirmed| Stored::render(confirmed, now_secs));
-        let stored: Vec<_> = stored.collect();
-        let versions = stored.iter().map(|stored| stored.content().version);
-        let contents = confirmed
-            .iter()
-            .map(|confirmed| &confirmed.product.id)
-            .zip(versions);
+        let mut pace = Pace::default();
+        let render = |product| {
+            pace.step();
+            let confirmed = Confirmed {
+                product,
+                validators: Validators::default(),
+                sent_at: page.sent_at,
+            };
+            let stored = Stored::render(&confirmed, now_secs);
+            (confirmed.product, stored)
+        };
+        let products: Vec<_> = decoded.products.into_iter().map(render).collect();
+        let version = |stored: &Stored| stored.content().version;
+        let contents = products.iter();
+        let contents = contents.map(|(product, stored)| (&product.id, version(stored)));
         let known = self.index().knows(contents);
-        let rendered = confirmed.into_iter().zip(stored).zip(known);
-        let rendered = rendered.map(|((Confirmed { product, .. }, stored), is_known)| Rendered {
-            reading: (!is_known).then(|| Reading::of(&product, stored.content().version)),
-            id: product.id,
-            stored,
+        let rendered = products.into_iter().zip(known);
+        let rendered = rendered.map(|((product, stored), is_known)| {
+            pace.step();
+            Rendered {
+                reading: (!is_known).then(|| Reading::of(&product, version(&stored))),
+                id: product.id,
+                stored,
+            }
         });
         (rendered.collect(), taken_in)
     }
 
     fn confirm_all(&self, listing: &Listing<Products>, rendered: Vec<Rendered>, sent_at: Moment) {
+        let mut pace = Pace::default();
         for product in rendered {
+            pace.step();
             let (stored, reading) = (product.stored, product.reading.as_ref());
             (self.cache).confirm_read(listing, &product.id, stored, sent_at, reading);
         }
