@@ -221,7 +221,7 @@ impl<S: Source> Cache<S> {
 
     /// A listing of so many keys is about to begin.
     pub fn expect(&self, keys: u64) {
-        self.inner.tiers.expect(keys);
+        (self.inner.fence).in_order(|| self.inner.tiers.expect(keys));
     }
 
     /// Begins a listing: values fetched after this may be confirmed with it.

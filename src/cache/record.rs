@@ -23,7 +23,7 @@ pub struct Row {
     pub content: Content,
 }
 
-/// What lies on disk beside a row.
+/// What lies on disk behind a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
     /// Nothing.

@@ -6,9 +6,8 @@
 //!
 //! A key's row lies before its value or summary, so that what comes for the first time costs one insertion:
 //! more than half of what a store costs is finding the place. A row that changes alone lies in a tree of its
-//! own, and counts where its checksum is that of what lies there. It goes after what replaces it was
-//! written, and before what is deleted: a kill in between leaves one that is about something else, or a row
-//! that is older than the last.
+//! own, and counts where its checksum is that of what lies there. It goes after what it was about: a kill in
+//! between leaves one that is about nothing or, where the same value was written again, an older row.
 
 mod error;
 mod records;
@@ -154,9 +153,8 @@ impl Disk {
                 let (key, bytes) = found?;
                 scan.rows += 1;
                 live += (key.len() + bytes.len()) as u64;
-                // Both trees are in key order: touches before this key are of no row.
+                // Both trees are in key order: touches before this key are about nothing.
                 while ahead.as_ref().is_some_and(|(other, _)| *other < key) {
-                    scan.unreadable += 1;
                     ahead = touches.next().transpose()?;
                 }
                 let touch = ahead.take_if(|(other, _)| *other == key);
@@ -223,12 +221,12 @@ impl Disk {
                         self.summarize(key, as_of, summary, &summarize)?;
                     }
                     Change::Remove => {
-                        self.drop_touch(key)?;
                         let old = self.values.remove(key)?;
                         if old.is_some() {
                             self.row_count.fetch_sub(1, Ordering::Relaxed);
                         }
                         self.account(0, old.map(|old| key.len() + old.len()));
+                        self.drop_touch(key)?;
                     }
                 }
             }
@@ -478,15 +476,14 @@ mod tests {
         let mut garbled = disk.values.get(b"a").unwrap().unwrap().to_vec();
         *garbled.last_mut().unwrap() ^= 1;
         disk.values.insert(b"a", garbled).unwrap();
-        let touch = row(Content::None).encode();
-        disk.touches.insert(b"b2", &touch).unwrap();
+        disk.touch(b"b2", row(Content::None)).unwrap();
         disk.values.insert(b"e", b"no row").unwrap();
         assert_eq!(
             read(),
             (
                 Scan {
                     rows: 5,
-                    unreadable: 3
+                    unreadable: 2
                 },
                 2
             )
@@ -572,6 +569,21 @@ mod tests {
         disk.touch(b"a", at(9, value)).unwrap();
         assert_eq!(disk.get(b"a").unwrap().unwrap().0, at(9, value));
         assert_eq!(read(&disk)[&b'a'].0, at(9, value));
+    }
+
+    #[test]
+    fn a_touch_that_a_kill_left_is_about_nothing_and_goes_when_its_key_comes_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = Disk::open(dir.path(), 8 << 20).unwrap();
+        let value = Content::Value(checksum(b"a", b"same"));
+        write(&disk, b'a', Change::Save(at(1, value), b"same".to_vec()));
+        write(&disk, b'a', Change::Touch(at(9, value)));
+        // As a kill leaves it in the middle of a removal.
+        disk.values.remove(b"a").unwrap();
+        assert!(read(&disk).is_empty());
+        write(&disk, b'a', Change::Save(at(5, value), b"same".to_vec()));
+        assert_eq!(read(&disk)[&b'a'].0, at(5, value));
+        assert!(disk.touches.is_empty());
     }
 
     #[test]

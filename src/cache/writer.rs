@@ -308,6 +308,8 @@ impl<S: Source> Writer<S> {
                 let summary = summary.as_ref().map(|summary| summary.to_vec());
                 return Some(Change::Summarize(*as_of, summary));
             }
+            // What it was about is replaced by what is to be saved next.
+            Mark::Touch if self.tiers.journal.is_saving(key) => return None,
             Mark::Save | Mark::Touch => {}
         }
         let Some(entry) = self.tiers.peek(key) else {

@@ -44,6 +44,9 @@ use table::{Parsed, Table};
 /// About what is known of a product takes, in bytes: places are made ahead for as many as would fit.
 const USUAL_BYTES: usize = 256;
 
+/// Contents that are looked up under one lock.
+const AT_ONCE: usize = 32;
+
 /// Who holds a product's body. The index reads its texts there for as long as it is held.
 pub type Held = Arc<Entry<Stored>>;
 
@@ -98,20 +101,28 @@ impl Index {
             return;
         }
         let mut table = self.write();
-        table
-            .rows
-            .expect(products.min(self.limit_bytes / USUAL_BYTES));
-        self.settle(&mut table, false);
+        // Less than a twentieth of the limit: where that may be too much, places are made one by one.
+        if self.size(&table) < self.limit_bytes / 8 * 7 {
+            table
+                .rows
+                .expect(products.min(self.limit_bytes / USUAL_BYTES));
+            self.account(&table, false);
+        }
     }
 
     /// Which of these contents of products are known, in their order.
     pub fn knows<'a>(&self, contents: impl Iterator<Item = (&'a ProductId, u64)>) -> Vec<bool> {
-        let table = self.read();
-        let is_known = |(id, version): (&ProductId, u64)| {
-            let row = table.row(id.as_str()).filter(|row| !row.is_bare());
-            row.is_some_and(|row| row.version() == version)
-        };
-        contents.map(is_known).collect()
+        let (mut contents, mut known) = (contents.peekable(), Vec::new());
+        while contents.peek().is_some() {
+            // Anew for each few: others want it too.
+            let table = self.read();
+            let few = contents.by_ref().take(AT_ONCE);
+            known.extend(few.map(|(id, version)| {
+                let row = table.row(id.as_str()).filter(|row| !row.is_bare());
+                row.is_some_and(|row| row.version() == version)
+            }));
+        }
+        known
     }
 
     /// The product's body is held no more.
@@ -233,17 +244,21 @@ impl Index {
 
     /// Sees to it that the table stays within its limit, and tells what became of it.
     fn settle(&self, table: &mut Table, is_changed: bool) {
-        let elsewhere = table.rows.len() * self.elsewhere_bytes;
-        if table.bytes() + elsewhere > self.limit_bytes {
+        if self.size(table) > self.limit_bytes {
             // Orders only save time.
             table.drop_orders();
-            if table.bytes() + elsewhere > self.limit_bytes {
+            if self.size(table) > self.limit_bytes {
                 *table = Table::new();
                 self.overflown.store(true, Ordering::Relaxed);
                 self.complete.store(false, Ordering::Relaxed);
             }
         }
         self.account(table, is_changed);
+    }
+
+    /// What the table takes of the limit.
+    fn size(&self, table: &Table) -> usize {
+        table.bytes() + table.rows.len() * self.elsewhere_bytes
     }
 
     /// Tells what the table holds by now, and whether queries may find something else.

@@ -302,7 +302,7 @@ impl Catalog {
                     UpstreamError::BadCursor { .. } => CatalogError::BadCursor,
                     error => unavailable(&error),
                 })?;
-        let decoded = raw.decode(&self.inventory().config().published);
+        let decoded = raw.decode(&self.inventory().config().published, || {});
         let now_secs = self.clock.now().as_secs();
         let items = decoded.products.into_iter().map(|product| {
             let id = product.id.clone();

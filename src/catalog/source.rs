@@ -161,7 +161,8 @@ impl Source for Products {
     }
 
     fn read_ahead(&self, stored: &Stored) -> Option<Reading> {
-        Reading::of_content(stored.content())
+        let is_wanted = !self.index.has_overflown();
+        is_wanted.then(|| Reading::of_content(stored.content()))?
     }
 
     fn expect(&self, products: usize) {

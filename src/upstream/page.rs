@@ -2,7 +2,6 @@
 
 use super::wire;
 use crate::clock::Moment;
-use crate::pace::Pace;
 use crate::product::{Cursor, InvalidProduct, Product, ProductId, PublishedMembers};
 use crate::telemetry::metrics;
 use bytes::Bytes;
@@ -36,18 +35,18 @@ pub struct DecodedPage {
 // === impl RawPage ===
 
 impl RawPage {
-    /// Decodes the products; those that break a rule are skipped, counted and logged.
-    pub fn decode(&self, published: &PublishedMembers) -> DecodedPage {
+    /// Decodes the products; those that break a rule are skipped, counted and logged. `step` is called before each.
+    pub fn decode(&self, published: &PublishedMembers, mut step: impl FnMut()) -> DecodedPage {
         let mut page = DecodedPage {
             products: Vec::with_capacity(self.items.len()),
             skipped: 0,
             unusable: Vec::new(),
         };
-        let (mut named, mut pace) = (Vec::new(), Pace::default());
+        let mut named = Vec::new();
         for (at, item) in self.items.iter().enumerate() {
             // Parts of a text, cut where one of its values begins or ends.
             let item = std::str::from_utf8(item).unwrap_or_default();
-            pace.step();
+            step();
             match wire::product(item, published) {
                 Ok(product) => page.products.push(product),
                 Err(error) => {
@@ -110,7 +109,7 @@ mod tests {
             after: None,
             sent_at: Moment::default(),
         };
-        let decoded = page.decode(&PublishedMembers::None);
+        let decoded = page.decode(&PublishedMembers::None, || {});
         let ids: Vec<&str> = decoded.products.iter().map(|p| p.id.as_str()).collect();
         assert_eq!((ids, decoded.skipped), (vec!["a", "c"], 2));
         assert_eq!(decoded.unusable, [ProductId::parse("b").unwrap()]);

@@ -6,7 +6,6 @@
 
 mod exact;
 
-use crate::pace::Pace;
 use crate::product::{
     Attributes, Draft, InvalidProduct, Price, Product, ProductId, PublishedMembers, Status,
     parse_timestamp,
@@ -14,7 +13,7 @@ use crate::product::{
 use bytes::Bytes;
 use iso_currency::Currency;
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
@@ -72,13 +71,10 @@ struct WirePrice<'a> {
 #[derive(Deserialize)]
 struct Envelope<'a> {
     #[serde(borrow)]
-    data: Items<'a>,
+    data: Vec<&'a RawValue>,
     #[serde(borrow)]
     paging: Paging<'a>,
 }
-
-/// The items of a page, each still JSON text. Whoever waits for this processor goes first, every few of them.
-struct Items<'a>(Vec<&'a RawValue>);
 
 #[derive(Deserialize)]
 struct Paging<'a> {
@@ -143,33 +139,6 @@ impl<'de> Visitor<'de> for Sorter<'_> {
     }
 }
 
-// === impl Items ===
-
-impl<'de: 'a, 'a> Deserialize<'de> for Items<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Each;
-
-        impl<'de> Visitor<'de> for Each {
-            type Value = Items<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Items<'de>, A::Error> {
-                let (mut items, mut pace) = (Vec::new(), Pace::default());
-                while let Some(item) = list.next_element()? {
-                    pace.step();
-                    items.push(item);
-                }
-                Ok(Items(items))
-            }
-        }
-
-        deserializer.deserialize_seq(Each)
-    }
-}
-
 /// Reads a product.
 ///
 /// # Errors
@@ -228,7 +197,7 @@ pub fn page(json: &str) -> Result<Page<'_>, &'static str> {
         None => None,
     };
     Ok(Page {
-        items: envelope.data.0,
+        items: envelope.data,
         after,
     })
 }

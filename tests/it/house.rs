@@ -19,10 +19,7 @@ const BORDERS: &[(&str, &[&str])] = &[
     // engine: generic, knows no product and no HTTP
     ("cache", &["clock", "pace", "telemetry"]),
     // edge out
-    (
-        "upstream",
-        &["product", "secrets", "telemetry", "clock", "pace"],
-    ),
+    ("upstream", &["product", "secrets", "telemetry", "clock"]),
     // service
     (
         "catalog",

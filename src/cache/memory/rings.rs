@@ -102,9 +102,16 @@ impl<P> Rings<P> {
         at
     }
 
-    /// Makes room for so many more.
-    pub fn reserve(&mut self, further: usize) {
-        self.places.reserve(further);
+    /// Places there are, taken or not.
+    #[cfg(test)]
+    pub fn capacity(&self) -> usize {
+        self.places.capacity()
+    }
+
+    /// Makes places for so many, those that there are included.
+    pub fn expect(&mut self, places: usize) {
+        let further = (places + 2).saturating_sub(self.places.len());
+        self.places.reserve_exact(further);
     }
 
     /// Moves a place behind the last of a ring.

@@ -100,11 +100,18 @@ impl<P: Place> Shard<P> {
     /// Makes places for so many entries, as far as they would fit.
     pub fn expect(&mut self, entries: usize) {
         let fitting = usize::try_from(self.capacity / USUAL_WEIGHT).unwrap_or(usize::MAX);
-        let further = entries.min(fitting).saturating_sub(self.len());
+        let entries = entries.min(fitting);
+        let further = entries.saturating_sub(self.len());
         let rings = &self.rings;
         let hash_of = |at: &u32| rings.get(*at).map_or(0, P::hash);
         self.table.reserve(further, hash_of);
-        self.rings.reserve(further);
+        self.rings.expect(entries);
+    }
+
+    /// Places there are, taken or not.
+    #[cfg(test)]
+    pub fn places(&self) -> usize {
+        self.rings.capacity()
     }
 
     /// Removes the entry of `key`.

@@ -48,6 +48,25 @@ fn put(tier: &Numbers, key: u32) {
     tier.insert(&key, entry(key, 1));
 }
 
+#[test]
+fn what_is_expected_takes_no_more_room_than_fits_and_moves_nothing() {
+    let tier = Numbers::new(1 << 20, 1_024);
+    (0..100).for_each(|key| put(&tier, key));
+    for expected in [0, 50, 1_000, usize::MAX] {
+        tier.expect(expected);
+        assert!((0..100).all(|key| tier.peek(&key).is_some()));
+        assert_eq!((tier.entries(), tier.weight()), (100, 100));
+    }
+    let places = tier
+        .shards
+        .iter()
+        .map(|shard| shard.read().unwrap().places());
+    assert!(
+        places.sum::<usize>() <= 2 * (1 << 20) / 768,
+        "as if there were no end"
+    );
+}
+
 /// Reads a key, as those do who keep what they load; whether it was held.
 fn read(tier: &Numbers, key: u32) -> bool {
     let hit = tier.get(&key).is_some();

@@ -16,6 +16,7 @@ impl<S: Source> Tiers<S> {
         if let Some(memory) = &self.memory {
             memory.expect(keys);
         }
+        self.make_room();
     }
 
     /// Takes in what a listing says about a key: confirms what is there, keeps what fits, and costs

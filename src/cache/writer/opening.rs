@@ -16,7 +16,7 @@ use std::sync::mpsc::sync_channel;
 use tracing::{info, warn};
 
 /// Rows that are handed over at once when a store is read, and how often before they are taken.
-const BATCH: usize = 256;
+const BATCH: usize = 64;
 const BATCHES: usize = 8;
 
 impl<S: Source> Writer<S> {
@@ -254,7 +254,7 @@ impl<S: Source> Writer<S> {
             ticket: Arc::clone(ticket),
         }));
         self.shared.set_status(StoreStatus::Restoring);
-        self.tiers.expect(expected_rows);
+        self.fence.in_order(|| self.tiers.expect(expected_rows));
         let scanned = self.take_in(disk, ticket, clean);
         self.shared.offer(None);
         let scan = scanned
@@ -302,7 +302,8 @@ impl<S: Source> Writer<S> {
             let scanned = disk.scan(|bytes, row, value| {
                 pace.step();
                 if let Some(key) = tiers.source.decode_key(bytes) {
-                    let found = tiers.revive(&key, row, value, now, clean);
+                    let mut found = tiers.revive(&key, row, value, now, clean);
+                    tiers.read_ahead(&mut found);
                     batch.push((key, found));
                 }
                 if batch.len() >= BATCH {

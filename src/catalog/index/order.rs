@@ -198,11 +198,15 @@ mod tests {
 
         #[test]
         fn it_is_a_sorted_set(
-            initial in 0u32..5000, changes in vec((0u32..8000, any::<bool>()), 0..2500), ranges in vec((0usize..9000, 0usize..3000), 8),
+            initial in 0u32..5000, changes in vec((0u32..8000, any::<bool>()), 0..2500), runs in vec((0u32..12_000, 0u32..900), 0..6),
+            ranges in vec((0usize..9000, 0usize..3000), 8),
         ) {
             let mut model: BTreeSet<u32> = (0..initial).map(|slot| slot * 2).collect();
             let mut list = List::from_sorted(model.iter().copied());
-            for (slot, is_in) in changes {
+            // As a listing puts them in: one right behind the other, with something else in between.
+            let runs = runs.into_iter().flat_map(|(from, length)| from..from + length);
+            let runs = runs.map(|slot| (slot, slot % 97 != 0));
+            for (slot, is_in) in changes.into_iter().chain(runs) {
                 if is_in && model.insert(slot) {
                     list.insert(slot, |other| other < slot);
                 } else if !is_in && model.remove(&slot) {

@@ -547,6 +547,23 @@ fn an_index_that_would_pass_its_limit_gives_up() {
 }
 
 #[test]
+fn what_is_expected_takes_a_small_part_of_the_limit_and_moves_nothing() {
+    let index = Index::new(64 << 10, 0);
+    (0..50).for_each(|number| assert!(!index.insert(&id(number), None, Moment::default())));
+    let before = index.bytes();
+    for expected in [0, 60, usize::MAX] {
+        index.expect(expected);
+        assert!(index.bytes() < before + (4 << 10) && !index.has_overflown());
+        assert!((0..50).all(|number| index.read().row(id(number).as_str()).is_some()));
+    }
+    // Nearly full, by what is there.
+    let index = Index::new(before + before / 50, 0);
+    (0..50).for_each(|number| assert!(!index.insert(&id(number), None, Moment::default())));
+    index.expect(usize::MAX);
+    assert_eq!((index.len(), index.bytes()), (50, before));
+}
+
+#[test]
 fn what_rows_take_elsewhere_counts_for_the_limit() {
     let (alone, beside) = (Index::new(64 << 10, 0), Index::new(64 << 10, 36));
     let until_full = |index: &Index| {

@@ -65,7 +65,8 @@ impl Catalog {
     }
 
     fn rendered(&self, page: &RawPage, since: Option<Timestamp>) -> (Vec<Rendered>, TakenIn) {
-        let decoded = page.decode(&self.inventory().config().published);
+        let mut pace = Pace::default();
+        let decoded = page.decode(&self.inventory().config().published, || pace.step());
         let now_secs = self.clock.now().as_secs();
         // A missing date is before every other.
         let unasked = decoded.products.iter();
@@ -76,7 +77,6 @@ impl Catalog {
             unusable: decoded.unusable,
             unasked,
         };
-        let mut pace = Pace::default();
         let render = |product| {
             pace.step();
             let confirmed = Confirmed {
