@@ -70,7 +70,14 @@ struct Open {
     generation: u64,
     flushed_at: Moment,
     inspected_at: Moment,
-    rewritten_at: Option<Moment>,
+    /// Not rewritten before, unless it would have to be given up.
+    rests_until: Moment,
+    /// Whether the last rewrite failed.
+    has_failed: bool,
+    /// Whether so much of its files is live no more that it is worth to be rewritten.
+    is_bloated: bool,
+    /// Whether it is more than may be.
+    is_outgrown: bool,
     dirty: bool,
 }
 
@@ -232,7 +239,7 @@ impl<S: Source> Writer<S> {
                     .inspect_err(|_| metrics::store_error("flush"))?;
                 open.dirty = false;
                 open.flushed_at = now;
-                // For those who watch; what follows from it is looked at each minute.
+                // Where it can not be told, the look each minute says so.
                 let _ = self.inspect_size(open);
             }
             for flushed in batch.flushes {
@@ -248,8 +255,8 @@ impl<S: Source> Writer<S> {
             if rebuilding && self.tiers.journal.len() == 0 && self.tiers.source.knows_all() {
                 self.shared.set_status(StoreStatus::Up);
             }
-            let forgotten = open.is_rested(now) && self.has_forgotten(open);
-            if forgotten || now.since(open.inspected_at) >= INSPECT_EVERY {
+            let is_wanted = now >= open.rests_until && self.wants_rewrite(open);
+            if is_wanted || open.is_outgrown || now.since(open.inspected_at) >= INSPECT_EVERY {
                 open.inspected_at = now;
                 self.inspect(open)?;
             }

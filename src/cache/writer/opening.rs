@@ -201,16 +201,19 @@ impl<S: Source> Writer<S> {
 
     fn opened(&self, disk: Disk, generations: Generations, generation: u64) -> Open {
         let now = self.clock.now();
-        let open = Open {
+        let mut open = Open {
             disk,
             generations,
             generation,
             flushed_at: now,
             inspected_at: now,
-            rewritten_at: None,
+            rests_until: now,
+            has_failed: false,
+            is_bloated: false,
+            is_outgrown: false,
             dirty: false,
         };
-        let _ = self.inspect_size(&open);
+        let _ = self.inspect_size(&mut open);
         open
     }
 

@@ -6,23 +6,27 @@ use crate::cache::Source;
 use crate::cache::generations::Current;
 use crate::cache::record::{Content, Row};
 use crate::cache::store::{Change, Disk, StoreError, classify_io};
-use crate::clock::Moment;
 use crate::pace::Pace;
 use crate::telemetry::metrics;
 use std::time::Duration;
 use tracing::{info, warn};
 
-/// Disk : live bytes at which the store is rewritten, in tenths; measured churn settles below it.
+/// Disk : live bytes at which the store is rewritten, in tenths.
 const REWRITE_TENTHS: u64 = 35;
 
 /// Disk : live bytes at which the store is given up, in tenths.
 const GIVE_UP_TENTHS: u64 = 45;
 
-/// Below this size the ratio says nothing: sled's own files count too.
-const SMALL_BYTES: u64 = 64 << 20;
+/// Beside that, so many bytes are nobody's fault: sled's own, and what a small store leaves in a second.
+const SMALL_BYTES: u64 = 16 << 20;
 
-/// How long after a rewrite, failed or not, the next one may follow.
-const REWRITE_PAUSE: Duration = Duration::from_secs(600);
+/// After a rewrite, the next one may follow this many times as long as it took, so that a hundredth of the time goes
+/// into them at most; and not at once.
+const RESTS: u32 = 100;
+const SHORTEST_REST: Duration = Duration::from_secs(10);
+
+/// How long after one that failed the next may follow.
+const REST_AFTER_FAILURE: Duration = Duration::from_secs(600);
 
 /// Rows that nobody remembers and that are no reason to rewrite the store.
 const MANY_FORGOTTEN: u64 = 10_000;
@@ -40,26 +44,35 @@ impl<S: Source> Writer<S> {
         }
         self.commit(&open.generations, open.current());
         open.disk.drop_records(self.clock.now(), MANY_RECORDS)?;
-        let (size, live) = self.inspect_size(open)?;
-        let past = |tenths: u64| size * 10 > live * tenths + SMALL_BYTES * 10;
+        self.inspect_size(open)?;
         let now = self.clock.now();
-        if (past(REWRITE_TENTHS) || self.has_forgotten(open)) && open.is_rested(now) {
-            open.rewritten_at = Some(now);
+        let is_rested = now >= open.rests_until;
+        if is_rested && self.wants_rewrite(open) || open.is_outgrown && !open.has_failed {
+            let rewritten = self.rewrite(open);
+            let took = self.clock.now().since(now);
+            open.rests_until = self.clock.now() + rest_after(rewritten.is_ok(), took);
+            open.has_failed = rewritten.is_err();
             // The store in use is sound, whatever becomes of its copy.
-            if let Err(error) = self.rewrite(open) {
+            if let Err(error) = rewritten {
                 metrics::store_error("rewrite");
                 warn!(%error, "The store could not be rewritten to give back disk space, will retry");
                 self.discard_all_but(&open.generations, Some(open.generation));
             }
             self.inspect_size(open)?;
-        } else if past(GIVE_UP_TENTHS) {
+            open.has_failed |= open.is_outgrown;
+        } else if open.is_outgrown {
             return Err(StoreError::Unusable("it outgrew its bound".to_owned()));
         }
         Ok(())
     }
 
+    /// Whether a rewrite would give back much.
+    pub(super) fn wants_rewrite(&self, open: &Open) -> bool {
+        open.is_bloated || self.has_forgotten(open)
+    }
+
     /// Whether much lies on disk that nobody remembers, as more products came than the source's index can take.
-    pub(super) fn has_forgotten(&self, open: &Open) -> bool {
+    fn has_forgotten(&self, open: &Open) -> bool {
         let memory = self.tiers.memory.as_ref();
         let held = memory.map_or(0, |memory| memory.entries() as u64);
         // Of what is about to be removed, rows are still there.
@@ -67,12 +80,15 @@ impl<S: Source> Writer<S> {
         !self.tiers.source.remembers() && open.disk.rows() > expected
     }
 
-    pub(super) fn inspect_size(&self, open: &Open) -> Result<(u64, u64), StoreError> {
+    /// Looks how large it is.
+    pub(super) fn inspect_size(&self, open: &mut Open) -> Result<(), StoreError> {
         let (size, live) = (open.disk.size_on_disk()?, open.disk.live_bytes());
+        open.is_bloated = is_past(REWRITE_TENTHS, size, live);
+        open.is_outgrown = is_past(GIVE_UP_TENTHS, size, live);
         self.tiers.counters.set_store_bytes(size, live);
         self.tiers.set_store_bytes(Some(open.disk.held_bytes()));
         self.fence.in_order(|| self.tiers.make_room());
-        Ok((size, live))
+        Ok(())
     }
 
     /// Copies what is live into a fresh generation: sled's file never shrinks by itself.
@@ -120,12 +136,40 @@ impl<S: Source> Writer<S> {
     }
 }
 
-// === impl Open ===
+/// Whether files of `size` bytes are more than so many tenths of what is live in them.
+fn is_past(tenths: u64, size: u64, live: u64) -> bool {
+    size > live * tenths / 10 + SMALL_BYTES
+}
 
-impl Open {
-    /// Whether the last rewrite is long enough ago.
-    pub(super) fn is_rested(&self, now: Moment) -> bool {
-        self.rewritten_at
-            .is_none_or(|at| now.since(at) >= REWRITE_PAUSE)
+fn rest_after(is_done: bool, took: Duration) -> Duration {
+    match is_done {
+        true => (took * RESTS).max(SHORTEST_REST),
+        false => REST_AFTER_FAILURE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_is_worth_rewriting_before_it_is_given_up() {
+        let live = 100 << 20;
+        let sizes = [300, 370, 460, 470].map(|megabytes| megabytes << 20);
+        let is_bloated = sizes.map(|size| is_past(REWRITE_TENTHS, size, live));
+        assert_eq!(is_bloated, [false, true, true, true]);
+        let is_given_up = sizes.map(|size| is_past(GIVE_UP_TENTHS, size, live));
+        assert_eq!(is_given_up, [false, false, false, true]);
+        assert!(
+            !is_past(REWRITE_TENTHS, 2 << 20, 0),
+            "an empty one has files"
+        );
+    }
+
+    #[test]
+    fn a_hundredth_of_the_time_goes_into_rewriting_at_most() {
+        let rest = |secs| rest_after(true, Duration::from_secs(secs)).as_secs();
+        assert_eq!((rest(0), rest(2)), (10, 200));
+        assert_eq!(rest_after(false, Duration::ZERO), REST_AFTER_FAILURE);
     }
 }

@@ -100,7 +100,7 @@ fn next_run(text: &str, at: usize) -> Option<(Range<usize>, bool)> {
         return Some((from..text.len(), false));
     };
     let mut behind = rest.get(length..)?.chars();
-    let joined = behind.next().is_some_and(is_joint) && behind.next().is_some_and(is_of_word);
+    let joined = behind.next().is_some_and(is_joint) && behind.next().is_some_and(begins_part);
     Some((from..from + length, joined))
 }
 
@@ -180,6 +180,12 @@ fn is_of_word(c: char) -> bool {
         return c.is_ascii_alphanumeric();
     }
     c.is_alphanumeric() || CanonicalCombiningClassMapBorrowed::new().get_u8(c) != 0
+}
+
+/// What a joint may stand before: not a mark, which belongs to the joint, and would find another place among those
+/// of the letter before it.
+fn begins_part(c: char) -> bool {
+    is_of_word(c) && CanonicalCombiningClassMapBorrowed::new().get_u8(c) == 0
 }
 
 /// What may join the parts of a compound.

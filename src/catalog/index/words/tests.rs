@@ -226,6 +226,13 @@ proptest! {
     }
 
     #[test]
+    fn what_marks_and_joints_make_of_a_word_stays_as_it_is(text in "[ab'.\u{816}\u{f7a}\u{301}\u{345}]{0,8}") {
+        for word in words_of(&text) {
+            prop_assert_eq!(words_of(&word), [word.clone()], "of {:?}", text);
+        }
+    }
+
+    #[test]
     fn every_word_of_a_document_finds_it(text in any::<String>()) {
         let pair = Pair::of(&[Text::named(&text)]);
         for word in words_of(&text) {
