@@ -557,7 +557,8 @@ fn what_is_expected_takes_a_small_part_of_the_limit_and_moves_nothing() {
         assert!((0..50).all(|number| index.read().row(id(number).as_str()).is_some()));
     }
     // Nearly full, by what is there.
-    let index = Index::new(before + before / 50, 0);
+    let elsewhere = 50 * 2_000;
+    let index = Index::new((before + elsewhere) / 100 * 101, 2_000);
     (0..50).for_each(|number| assert!(!index.insert(&id(number), None, Moment::default())));
     index.expect(usize::MAX);
     assert_eq!((index.len(), index.bytes()), (50, before));
