@@ -218,7 +218,9 @@ impl<S: Source> Inner<S> {
             return;
         };
         let now = self.clock.now();
-        let found = self.tiers.revive(key, row, Some(&value), now, offer.clean);
+        let mut found = self.tiers.revive(key, row, Some(&value), now, offer.clean);
+        // Not under the fence.
+        self.tiers.read_ahead(&mut found);
         let _ = self.fence.settle(&offer.ticket, key, || {
             self.tiers.restore(key, &found);
         });

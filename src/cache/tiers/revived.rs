@@ -88,7 +88,11 @@ impl<S: Source> Tiers<S> {
         match (&self.memory, &found.entry) {
             (Some(memory), Some(entry)) if fits(entry) => {
                 self.note_newest(found.as_of);
-                self.hold(memory, key, entry, reading);
+                let (is_held, _) = self.hold(memory, key, entry, reading);
+                // It came by itself before, and lost its place: its value was about to go from disk.
+                if is_held && self.journal.pending(key).is_some() {
+                    self.journal.mark(key, Mark::Save);
+                }
             }
             (_, entry) => {
                 (self.source).learned(key, found.known(), reading, found.as_of);

@@ -1,6 +1,6 @@
 //! Opening the store and restoring from it, or starting anew where it can not or must not be used.
 
-use super::{Open, Ticket, Writer};
+use super::{INSPECT_EVERY, Open, Ticket, Writer};
 use crate::cache::generations::{Current, Generations};
 use crate::cache::journal::Mark;
 use crate::cache::marks::MARKS_RECORD;
@@ -214,6 +214,10 @@ impl<S: Source> Writer<S> {
             dirty: false,
         };
         let _ = self.inspect_size(&mut open);
+        if open.is_bloated {
+            // There is enough to do at start.
+            open.rests_until = now + INSPECT_EVERY;
+        }
         open
     }
 

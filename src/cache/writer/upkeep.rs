@@ -25,7 +25,7 @@ const SMALL_BYTES: u64 = 16 << 20;
 const RESTS: u32 = 100;
 const SHORTEST_REST: Duration = Duration::from_secs(10);
 
-/// How long after one that failed the next may follow.
+/// How long after one that failed, or that gave back too little, the next may follow.
 const REST_AFTER_FAILURE: Duration = Duration::from_secs(600);
 
 /// Rows that nobody remembers and that are no reason to rewrite the store.
@@ -48,18 +48,20 @@ impl<S: Source> Writer<S> {
         let now = self.clock.now();
         let is_rested = now >= open.rests_until;
         if is_rested && self.wants_rewrite(open) || open.is_outgrown && !open.has_failed {
+            let was_outgrown = open.is_outgrown;
             let rewritten = self.rewrite(open);
             let took = self.clock.now().since(now);
-            open.rests_until = self.clock.now() + rest_after(rewritten.is_ok(), took);
-            open.has_failed = rewritten.is_err();
+            open.has_failed = rewritten.is_err() && was_outgrown;
             // The store in use is sound, whatever becomes of its copy.
-            if let Err(error) = rewritten {
+            if let Err(error) = &rewritten {
                 metrics::store_error("rewrite");
                 warn!(%error, "The store could not be rewritten to give back disk space, will retry");
                 self.discard_all_but(&open.generations, Some(open.generation));
             }
             self.inspect_size(open)?;
             open.has_failed |= open.is_outgrown;
+            let is_done = rewritten.is_ok() && !self.wants_rewrite(open);
+            open.rests_until = self.clock.now() + rest_after(is_done, took);
         } else if open.is_outgrown {
             return Err(StoreError::Unusable("it outgrew its bound".to_owned()));
         }
@@ -78,6 +80,11 @@ impl<S: Source> Writer<S> {
         // Of what is about to be removed, rows are still there.
         let expected = held + held / 4 + self.tiers.journal.len() as u64 + MANY_FORGOTTEN;
         !self.tiers.source.remembers() && open.disk.rows() > expected
+    }
+
+    fn is_held(&self, key: &[u8]) -> bool {
+        let key = self.tiers.source.decode_key(key);
+        key.is_some_and(|key| self.tiers.peek(&key).is_some())
     }
 
     /// Looks how large it is.
@@ -106,7 +113,7 @@ impl<S: Source> Writer<S> {
         let note = self.note.as_deref().filter(|_| remembers);
         open.disk.scan(|key, row, value| {
             pace.step();
-            if !remembers && !matches!(row.content, Content::Value(_)) {
+            if !remembers && !self.is_held(key) {
                 return;
             }
             let content = value.map_or(Content::None, |_| row.content);

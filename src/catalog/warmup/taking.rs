@@ -92,11 +92,12 @@ impl Catalog {
         let contents = products.iter();
         let contents = contents.map(|(product, stored)| (&product.id, version(stored)));
         let known = self.index().knows(contents);
+        let is_full = self.index().has_overflown();
         let rendered = products.into_iter().zip(known);
         let rendered = rendered.map(|((product, stored), is_known)| {
             pace.step();
             Rendered {
-                reading: (!is_known).then(|| Reading::of(&product, version(&stored))),
+                reading: (!is_known && !is_full).then(|| Reading::of(&product, version(&stored))),
                 id: product.id,
                 stored,
             }
