@@ -238,25 +238,15 @@ impl<S: Source> Cache<S> {
         value: S::Value,
         as_of: Moment,
     ) -> Served<S::Value> {
-        let listed = self.take_in(listing, key, value, as_of, None);
+        let listed = self.confirm_read(listing, key, value, as_of, None);
         let held = self.inner.tiers.peek(key);
         let entry = held.filter(|held| held.as_of() >= as_of).unwrap_or(listed);
         self.inner.serve(entry)
     }
 
-    /// As [`Cache::confirm`], where nobody reads it: with what the source made of the value ahead.
+    /// As [`Cache::confirm`], with what the source made of the value ahead. Returns what was listed, kept or not: what a
+    /// reader gets is not looked for.
     pub fn confirm_read(
-        &self,
-        listing: &Listing<S>,
-        key: &S::Key,
-        value: S::Value,
-        as_of: Moment,
-        reading: Option<&S::Reading>,
-    ) {
-        self.take_in(listing, key, value, as_of, reading);
-    }
-
-    fn take_in(
         &self,
         listing: &Listing<S>,
         key: &S::Key,

@@ -251,6 +251,56 @@ impl<'de: 'a, 'a> Deserialize<'de> for MaybeScalar<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::product::{Price, Product, ProductId, Status};
+    use proptest::collection::{btree_map, vec};
+    use proptest::option::of;
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    impl<'a> Summary<'a> {
+        /// What [`Summary::parse`] reads of the product as it is rendered.
+        pub fn of(product: &'a Product) -> Self {
+            let text = |text: &'a Option<String>| text.as_deref().map(Text::from);
+            let attributes = product.attributes.iter();
+            let attributes = attributes
+                .filter_map(|(name, value)| Some((Text::from(name.as_str()), Scalar::of(value)?)));
+            Self {
+                sku: text(&product.sku),
+                name: Text::from(product.name.as_str()),
+                description: text(&product.description),
+                category: text(&product.category),
+                brand: text(&product.brand),
+                price: Money {
+                    amount: product.price.amount,
+                    currency: Text::from(product.price.currency.code()),
+                },
+                status: product.status.map(|status| Text::from(status.as_str())),
+                tags: product
+                    .tags
+                    .iter()
+                    .map(|tag| Text::from(tag.as_str()))
+                    .collect(),
+                attributes: Scalars(attributes.collect()),
+                created_at: product.created_at,
+                updated_at: product.updated_at,
+            }
+        }
+    }
+
+    impl<'a> Scalar<'a> {
+        /// An attribute's value; `None` where it is no scalar.
+        fn of(value: &'a Value) -> Option<Self> {
+            Some(match value {
+                Value::String(text) => Self::Text(Text::from(text.as_str())),
+                Value::Bool(truth) => Self::Bool(*truth),
+                Value::Number(number) => match number.as_i64() {
+                    Some(integer) => Self::Integer(integer),
+                    None => Self::Float(number.as_f64()?),
+                },
+                Value::Null | Value::Array(_) | Value::Object(_) => return None,
+            })
+        }
+    }
 
     const FULL: &str = r#"{"id":"p-1","sku":"S","name":"N \"x\"","description":"D","category":"C","brand":"B",
         "price":{"amount":5122,"currency":"EUR"},"status":"draft","tags":["t"],
@@ -283,6 +333,57 @@ mod tests {
             summary.write(&mut bytes);
             assert!(bytes.len() < body.len());
             assert_eq!(Summary::parse(&bytes), Some(summary));
+        }
+    }
+
+    fn value() -> impl Strategy<Value = Value> {
+        let scalar = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            "[a-z\"\n\u{e9}]{0,6}".prop_map(Value::from),
+        ];
+        scalar.prop_recursive(2, 8, 3, |inner| {
+            prop_oneof![
+                vec(inner.clone(), 0..3).prop_map(Value::from),
+                btree_map("[a-z]{0,2}", inner, 0..3)
+                    .prop_map(|members| Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    fn text() -> impl Strategy<Value = String> {
+        "[a-zA-Z\"\\\\\n\u{e9}\u{1f600} ]{0,12}"
+    }
+
+    fn time() -> impl Strategy<Value = jiff::Timestamp> {
+        let seconds = -377_705_023_201_i64..=253_402_207_200;
+        let time = (seconds, 0..1_000_000_000_i32);
+        time.prop_filter_map("in range", |(seconds, nanos)| {
+            jiff::Timestamp::new(seconds, nanos).ok()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_rendered_of_a_product_says_what_the_product_does(
+            (name, amount) in (text(), any::<i64>()),
+            (sku, description, category, brand) in (of(text()), of(text()), of(text()), of(text())),
+            status in of(proptest::sample::select(&Status::ALL[..])),
+            tags in vec(text(), 0..3),
+            attributes in btree_map(text(), value(), 0..4),
+            (created_at, updated_at) in (of(time()), of(time())),
+        ) {
+            let product = Product {
+                id: ProductId::parse("p-1").unwrap(),
+                price: Price { amount, currency: iso_currency::Currency::EUR },
+                attributes: attributes.into_iter().collect(),
+                sku, name, description, category, brand, status, tags, created_at, updated_at,
+            };
+            let rendered = product.render(0);
+            prop_assert_eq!(Summary::parse(rendered.body()), Some(Summary::of(&product)));
         }
     }
 
